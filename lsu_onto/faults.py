@@ -84,3 +84,31 @@ def _is_users(filename: str) -> bool:
     places = (known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
     paths = (*places, *site.getsitepackages(), site.getusersitepackages())
     return not any(Path(filename).is_relative_to(path) for path in paths)
+
+
+def cannot_import(module: str, error: BaseException) -> str:
+    """What to say of a package that is installed and fails while it is imported."""
+    while error.__cause__:  # numpy's own words fill a screen
+        error = error.__cause__
+    if name := _unread_variable(error):
+        return f"`{module}` cannot be imported with the variable {name}={os.environ[name]}: unset it, or mend its value"
+    return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
+
+
+def _unread_variable(error: BaseException) -> str | None:
+    """The variable of the environment that a package could not read while it was imported.
+
+    Most say no more than `invalid literal for int()`; their line of code, or the value, says the name.
+    """
+    if isinstance(error, Warning):
+        return "PYTHONWARNINGS" if os.environ.get("PYTHONWARNINGS") else None
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for name in re.findall(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", frame.line or ""):
+            if os.environ.get(name):
+                return str(name)
+    words = re.findall(r"[\w.+/-]+", str(error)[:300])
+    return next((n for n in os.environ if n.startswith(_READ) and (n in words or os.environ[n] in words)), None)
+
+
+_READ = ("TORCH", "HF_", "NUMBA_", "TRANSFORMERS_", "MPL", "MKL_", "OMP_", "KMP_")
+"""With which the names of variables begin that libraries read."""

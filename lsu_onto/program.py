@@ -132,9 +132,9 @@ def _missing(error: ImportError) -> str | None:
 
 
 def _cannot(module: str, error: BaseException) -> str:
-    while error.__cause__:  # numpy's own words fill a screen
-        error = error.__cause__
-    return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
+    from lsu_onto.faults import cannot_import  # slow
+
+    return cannot_import(module, error)
 
 
 def _broken(error: BaseException) -> str | None:

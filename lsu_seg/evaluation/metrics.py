@@ -183,6 +183,20 @@ class OntologyIoU(BaseMetric):
             print_log(table, "current")
         return measured.figures()
 
+    def figure_names(self, members: Sequence[str] = ()) -> set[str]:
+        """What `evaluate` may call its figures; of classes that are absent it leaves theirs out.
+
+        Args:
+            members: the names of the datasets in a `CompoundDataset`.
+        """
+        names, constraint, groups = self._meta()
+        counts = {"source": torch.ones((len(names) + 1,) * 2, dtype=torch.int64)} if "source" in self.views else {}
+        if constraint is not None:
+            counts["rows"] = torch.ones((len(constraint.classes) + 2, len(names) + 1), dtype=torch.int64)
+        figures = Measured(self.source, tuple(names), self.views, counts, constraint, groups=groups).figures()
+        found = {*figures, *(f"{member}/mIoU" for member in members)}
+        return {f"{self.prefix}/{key}" if self.prefix else key for key in found}
+
     def _meta(self) -> tuple[Sequence[str], Constraint | None, Mapping[str, Sequence[int]]]:
         """Names of the K source classes, the constraint if a view needs it, and the groups for the view `source`."""
         meta = self.dataset_meta or {}

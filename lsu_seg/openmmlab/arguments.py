@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 from lsu_seg.errors import ConfigError, did_you_mean
 from lsu_seg.openmmlab.config import is_type
 from lsu_seg.openmmlab.registry import HOOKS, registries
+from lsu_seg.openmmlab.written import check_written
 
 _SECTIONS = {
     "train_cfg": "",
@@ -75,9 +76,7 @@ def check_arguments(cfg: Config) -> None:
             _check_clip(clip)
         if wrapper.get("constructor") in (None, "DefaultOptimWrapperConstructor"):
             _check_paramwise(wrapper)
-    for path, part in _hooks(cfg):
-        if is_type(part, "CheckpointHook") and isinstance(name := part.get("filename_tmpl"), str):
-            _check_name(f"{path}.filename_tmpl", name)
+    check_written(cfg, dict(_hooks(cfg)))
     loop = cfg.get("train_cfg")
     changes = loop.get("dynamic_intervals") if isinstance(loop, Mapping) else None
     for change in changes if isinstance(changes, (list, tuple)) else ():
@@ -150,16 +149,6 @@ def _check_clip(clip: Mapping[str, Any]) -> None:
                 f"`optim_wrapper.clip_grad.{by}` is {clip[by]!r}; expected a number above 0: 0 leaves no gradient, and"
                 " a negative number turns them round"
             )
-
-
-def _check_name(path: str, name: str) -> None:
-    """mmengine fills in the number of the step when it saves, and then only."""
-    try:
-        name.format(1)
-    except (ValueError, LookupError, AttributeError):
-        raise ConfigError(
-            f"`{path}` is {name!r}; expected a name with one `{{}}` for the step, such as 'iter_{{}}.pth'"
-        ) from None
 
 
 def _check_paramwise(wrapper: Mapping[str, Any]) -> None:

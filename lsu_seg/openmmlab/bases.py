@@ -50,11 +50,11 @@ def _walk(path: Path, above: list[Path]) -> None:
 
 def place_of(path: Path, error: BaseException) -> str:
     """Where the mistake is, if it is in a file that the config inherits from; or what its text must not have; or ""."""
-    for file in _inherited(path):
+    for file in inherited(path):
         frame = next((f for f in reversed(traceback.extract_tb(error.__traceback__)) if _is(f.filename, file)), None)
         if frame is not None:
             return f", in {file}:{frame.lineno}" if file != path else ""
-    for file in _inherited(path):
+    for file in inherited(path):
         if quoted := _QUOTED.search(_text(file)):
             where = "" if file == path else f", in {file}"
             return f"{where}; write `{quoted[1]}` without quotes: the value brings its own"
@@ -86,16 +86,16 @@ def check_put_in(path: Path, value: Any, key: str) -> None:
 
 
 def _is_named(path: Path, name: str) -> bool:
-    return any(re.search(rf"\{{\{{\s*_base_\.{re.escape(name)}\s*\}}\}}", _text(file)) for file in _inherited(path))
+    return any(re.search(rf"\{{\{{\s*_base_\.{re.escape(name)}\s*\}}\}}", _text(file)) for file in inherited(path))
 
 
-def _inherited(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[Path]:
+def inherited(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[Path]:
     """The files, those that are read first before those that inherit from them."""
     if path.resolve() not in seen:
         stated = _stated(path)
         names = stated if isinstance(stated, (list, tuple)) else [stated]
         for base in _files(path, names):
-            yield from _inherited(base, (*seen, path.resolve()))
+            yield from inherited(base, (*seen, path.resolve()))
         yield path
 
 

@@ -9,9 +9,10 @@ from types import NoneType
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric, Evaluator
 
 from lsu_seg.errors import ConfigError
-from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.config import hooks_of, is_type
 from lsu_seg.openmmlab.keys import paths_of, read_keys
 
 _MOST = 10**12
@@ -23,6 +24,8 @@ _OTHER_LOOPS = {
 """What mmengine builds where it takes a loop of another kind, and what fails in its first step."""
 _COUNTS = ("max_iters", "max_epochs", "val_interval")
 """Of a training's loop. Schedules of the learning rate follow from them, and would be blamed."""
+_ALONE = ("OntologyHook", "DivergenceHook", "TeacherRefreshHook", "EMAHook")
+"""Hooks that exchange, or count, what belongs to the whole training."""
 
 
 def check_parts(cfg: Config) -> None:
@@ -58,6 +61,15 @@ def check_parts(cfg: Config) -> None:
     hooks = cfg.get("custom_hooks") or []
     if not isinstance(hooks, (list, tuple)) or not all(isinstance(hook, dict) for hook in hooks):
         raise ConfigError(f"`custom_hooks` is {hooks}; expected a list: `custom_hooks = [dict(type=…, …)]`")
+    for kind in _ALONE:
+        if sum(is_type(hook, kind) for hook in hooks_of(cfg)) > 1:
+            raise ConfigError(
+                f"the config has several hooks of the type `{kind}`, which would undo each other: keep one"
+            )
+    judges = _several(cfg.get("val_evaluator"))
+    if not all(isinstance(part, (Mapping, BaseMetric, Evaluator)) for part in judges):
+        what = "`dict(type='OntologyIoU', source=…)`, or a list of such"
+        raise ConfigError(f"`val_evaluator` is {cfg.val_evaluator!r}; expected {what}")
 
 
 def _check_ours(path: str, part: Any) -> None:

@@ -18,6 +18,7 @@ from lsu_seg.losses.mmseg import SetNLLLoss
 from lsu_seg.openmmlab.registry import HOOKS, register
 from lsu_seg.targets.table import TakesTargetTable, TargetTable
 from lsu_seg.training.checks import check_training, check_val_batch
+from lsu_seg.training.saving import check_best
 
 
 @register(HOOKS)
@@ -55,6 +56,7 @@ class OntologyHook(Hook):
         model = getattr(runner.model, "module", runner.model)
         loader = getattr(runner.val_loop, "dataloader", None)
         check_training(model, runner.train_loop, getattr(loader, "dataset", None))
+        check_best(runner)
         dataset = runner.train_loop.dataloader.dataset
         self.table = target_table(dataset)
         give_table(runner.model, self.table)

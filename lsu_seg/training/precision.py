@@ -17,13 +17,12 @@ from mmengine.hooks import Hook
 from lsu_onto import open_to_read, write_atomic
 from lsu_seg.errors import ConfigError, did_you_mean
 from lsu_seg.openmmlab.config import is_type
+from lsu_seg.openmmlab.written import RECORD
 from lsu_seg.runtime.telling import tell
 from lsu_seg.teachers.computing import PRECISIONS, lacks_precision, precision_here, tf32
 
 KEY = "train_precision"
 """Of a config. `precision` is an argument of the labelling's loop."""
-RECORD = "precision.json"
-"""In the work folder."""
 
 _DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 

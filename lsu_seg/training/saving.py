@@ -1,4 +1,4 @@
-"""Whether a training will leave a checkpoint: said before it, where mmengine trains to the end and says nothing."""
+"""Whether a training will leave the checkpoints that it should: mmengine says it late, or never."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from numbers import Real
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmseg.evaluation import IoUMetric
 
-from lsu_seg.errors import ConfigError
+from lsu_seg.data.datasets import tax_datasets
+from lsu_seg.errors import ConfigError, did_you_mean
 from lsu_seg.openmmlab.arguments import is_by_epoch
 from lsu_seg.openmmlab.config import is_type
 
@@ -59,3 +62,53 @@ _SAVE_NOTHING = (
     *("DistSamplerSeedHook", "SyncBuffersHook", "EarlyStoppingHook", "ProfilerHook", "SegVisualizationHook"),
     *("OntologyHook", "DivergenceHook", "PanelHook", "TrainProgressHook", "ChannelsLastHook", "TeacherRefreshHook"),
 )
+
+
+def check_best(runner: Any) -> None:
+    """Refuse figures of a validation that none of its evaluators gives, or two give, before the first iteration.
+
+    Nothing is said where an evaluator's class is another than ours and MMSegmentation's.
+
+    Raises:
+        ConfigError: as said.
+    """
+    if runner.val_loop is None:
+        return
+    datasets = list(tax_datasets(getattr(runner.val_dataloader, "dataset", None)))
+    members = [dataset.name for dataset in datasets] if len(datasets) > 1 else []
+    known, all_known = set[str](), True
+    for metric in runner.val_evaluator.metrics:
+        given = _figures(metric, members)
+        if twice := sorted(known & (given or set())):
+            raise ConfigError(
+                f"two parts of `val_evaluator` give the figure `{twice[0]}`: write another `prefix='…'` into each, or"
+                " keep one of them"
+            )
+        known |= given or set()
+        all_known &= given is not None
+    wanted = [key for hook in runner.hooks if isinstance(hook, CheckpointHook) for key in hook.save_best or ()]
+    for key in wanted if all_known and known else ():
+        if key != "auto" and key not in known:
+            first = sorted(known, key=lambda name: ("." in name, name))[:9]  # those of classes behind
+            near = did_you_mean(key, known) or _same_end(key, known) or f"; there are {', '.join(first)}, …"
+            raise ConfigError(f"`save_best` is `{key}`, and `val_evaluator` gives no such figure{near}")
+
+
+def _figures(metric: Any, members: list[str]) -> set[str] | None:
+    """The names of what a metric computes; None where nobody knows."""
+    if hasattr(metric, "figure_names"):
+        return set(metric.figure_names(members))
+    if type(metric) is not IoUMetric:
+        return None
+    if metric.format_only:
+        return set()
+    computed = {"aAcc", *(f"m{key}" for kind in metric.metrics for key in _COMPUTED.get(kind, ()))}
+    return {f"{metric.prefix}/{key}" if metric.prefix else key for key in computed}
+
+
+_COMPUTED = {"mIoU": ("IoU", "Acc"), "mDice": ("Dice", "Acc"), "mFscore": ("Fscore", "Precision", "Recall")}
+
+
+def _same_end(key: str, known: set[str]) -> str:
+    found = next((name for name in sorted(known) if name.rpartition("/")[2] == key), None)
+    return f"; did you mean `{found}`?" if found else ""

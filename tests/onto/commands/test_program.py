@@ -235,6 +235,34 @@ def test_a_package_that_fails_while_it_is_imported_is_no_fault_of_ours(
     assert message.startswith(f"error: `mmseg` is installed and cannot be imported ({said}")
 
 
+@pytest.mark.parametrize(
+    ("text", "set_to", "said"),
+    [
+        ("import os\nTIME = int(os.environ.get('HF_HUB_DOWNLOAD_TIMEOUT', 10))", "x", "HF_HUB_DOWNLOAD_TIMEOUT=x"),
+        (
+            "raise ValueError('Invalid log settings: nosuch, must be a list')",
+            "nosuch",
+            "HF_HUB_DOWNLOAD_TIMEOUT=nosuch",
+        ),
+        ("import warnings\nwarnings.warn('old', DeprecationWarning)", "", "PYTHONWARNINGS=error"),
+        ("raise ValueError('something else')", "", "`mmseg` is installed and cannot be imported (something else)"),
+    ],
+)
+def test_a_variable_that_a_package_cannot_read_is_named(
+    text: str, set_to: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mmseg").mkdir()
+    (tmp_path / "mmseg/__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", set_to)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmseg"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises((ValueError, DeprecationWarning)) as raised:
+        importlib.import_module("mmseg")
+    assert said in ended(monkeypatch, raised.value).stderr
+
+
 def test_the_table_of_extras_is_that_of_the_project() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     brings = {extra: {Requirement(r).name.lower() for r in needs} for extra, needs in declared.items()}

@@ -40,6 +40,7 @@ def config(options: dict[str, Any]) -> Config:
             param_scheduler=[dict(type="PolyLR", power=0.9, begin=0, end=2, by_epoch=False)],
             train_cfg=dict(type="IterBasedTrainLoop", max_iters=2),
             default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
+            work_dir="work",
         )
     )
     cfg.merge_from_dict(options)
@@ -51,6 +52,23 @@ def config(options: dict[str, Any]) -> Config:
     [
         ({"default_hooks.checkpoint.interval": "x"}, "`default_hooks.checkpoint.interval` is 'x'; expected a whole"),
         ({"default_hooks.checkpoint.filename_tmpl": "{}{}.pth"}, "expected a name with one `{}` for the step"),
+        (
+            {"default_hooks.checkpoint.filename_tmpl": "{:>9999999999}.pth"},
+            "expected a name with one `{}` for the step",
+        ),
+        ({"default_hooks.checkpoint.filename_tmpl": "{0:>{0}}.pth"}, "expected a name with one `{}` for the step"),
+        ({"default_hooks.checkpoint.filename_tmpl": "last_checkpoint"}, "work/last_checkpoint is another file or a"),
+        ({"default_hooks.checkpoint.filename_tmpl": "../work/precision.json"}, "work/precision.json is another file"),
+        ({"default_hooks.checkpoint": dict(out_dir=".", filename_tmpl="config.py")}, "work/config.py is another file"),
+        ({"default_hooks.checkpoint.filename_tmpl": "{:c}.pth"}, "which is no name of a file, or too long for one"),
+        ({"default_hooks.checkpoint.filename_tmpl": "x" * 300}, "which is no name of a file, or too long for one"),
+        ({"default_hooks.checkpoint.out_dir": __file__}, "test_arguments.py is no folder: choose another one"),
+        ({"default_hooks.logger": dict(type="LoggerHook", out_dir=f"{__file__}/x")}, "test_arguments.py is no folder"),
+        ({"default_hooks.logger": dict(type="LoggerHook", out_dir=".", out_suffix="")}, "and only texts are copied"),
+        (
+            {"visualizer": dict(vis_backends=[dict(type="LocalVisBackend", config_save_file="../../student.py")])},
+            "`visualizer.vis_backends.0.config_save_file` is '../../student.py'; expected the name of a file",
+        ),
         ({"train_cfg.val_begin": "x"}, "`train_cfg.val_begin` is 'x'; expected a whole number, such as 1"),
         ({"train_cfg.dynamic_intervals": [(1, 0)]}, "has the interval 0; expected 1 or more"),
         (
@@ -125,6 +143,28 @@ def test_the_defaults_of_the_stack_are_what_its_signatures_say() -> None:
     ]
     assert len(classes) > 70
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"visualizer": dict(vis_backends=[dict(type="LocalVisBackend")], save_dir=".")},
+        {"default_hooks.checkpoint": dict(out_dir=".", filename_tmpl="{}.py")},
+    ],
+)
+def test_a_file_that_the_config_is_read_from_is_not_written(tmp_path: Path, options: dict[str, Any]) -> None:
+    (tmp_path / "work").mkdir()
+    for name in ("config.py", "work/1.py"):
+        (tmp_path / name).write_text("a = 1\n")
+    (tmp_path / "b.py").write_text("_base_ = ['config.py', 'work/1.py']\n")
+    cfg = config(options)
+    cfg.work_dir = str(tmp_path / "work")
+    for part in (cfg.get("visualizer", {}), cfg.default_hooks.checkpoint):
+        part.update({key: str(tmp_path) for key in part if key in ("save_dir", "out_dir")})
+    arguments.check_arguments(cfg)
+    object.__setattr__(cfg, "_filename", str(tmp_path / "b.py"))
+    with pytest.raises(ConfigError, match=r"(config.py, which this config is read from|1.py is another file)"):
+        arguments.check_arguments(cfg)
 
 
 @pytest.mark.parametrize(

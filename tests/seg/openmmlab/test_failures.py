@@ -407,8 +407,15 @@ def test_what_a_hook_does_wrong_later_is_refused_too(
         ),
         (
             {"default_hooks.checkpoint": dict(save_best="mIuO", rule="greater")},
-            "the first validation fails: KeyError: 'mIuO'",
+            "`save_best` is `mIuO`, and `val_evaluator` gives no such figure; there are source/aAcc, source/absent",
         ),
+        ({"default_hooks.checkpoint.save_best": "mIoU"}, "no such figure; did you mean `source/mIoU`?"),
+        (
+            {"val_evaluator": [dict(type="OntologyIoU", source="tiny")] * 2},
+            "two parts of `val_evaluator` give the figure `source/IoU.car`: write another `prefix='…'` into each",
+        ),
+        ({"val_evaluator": [5]}, "`val_evaluator` is [5]; expected `dict(type='OntologyIoU', source=…)`, or a list"),
+        ({"custom_hooks": [dict(type="EMAHook")] * 2}, "several hooks of the type `EMAHook`"),
     ],
 )
 def test_the_first_validation_is_refused_as_the_first_step_is(
