@@ -34,6 +34,7 @@ from lsu_seg.models.hub import (
     weights_in_folder,
 )
 from lsu_seg.openmmlab.weights import check_finite, refuse_other_kinds
+from lsu_seg.runtime.home import at_home
 
 SET_QUERY_MODELS = (
     "Mask2FormerForUniversalSegmentation",
@@ -112,7 +113,7 @@ def build(hf: dict[str, Any], num_classes: int | None) -> HFModel:
         name = pinned(name)
         model_name(described(name))  # before what may be gigabytes
         hf, origin = {**hf, "pretrained": downloaded(name)}, str(name)
-    path = Path(hf["pretrained"]).expanduser()
+    path = at_home(hf["pretrained"])
     model = (
         _from_folder(transformers, path, num_classes, arguments)
         if path.is_dir()
@@ -187,7 +188,7 @@ def _from_data_priors(
 def weight_files(pretrained: str | Path) -> tuple[Path, ...]:
     """The files of a pretrained model: a folder's config, preprocessor and weights, or the single checkpoint."""
     name = hub_name(pretrained)
-    path = downloaded(name) if name else Path(pretrained).expanduser()
+    path = downloaded(name) if name else at_home(pretrained)
     if not path.is_dir():
         return (path,)
     processor = [path / PROCESSOR] if (path / PROCESSOR).is_file() else []
@@ -241,7 +242,7 @@ def model_of(hf: dict[str, Any]) -> str:
     if not hf.get("pretrained"):
         return SET_QUERY_MODELS[0]
     name = hub_name(hf["pretrained"])
-    path = described(name) if name else Path(hf["pretrained"]).expanduser()
+    path = described(name) if name else at_home(hf["pretrained"])
     return model_name(path) if path.is_dir() else SET_QUERY_MODELS[0]
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from lsu_onto import INSTALL
 from lsu_seg.errors import TeacherError
+from lsu_seg.runtime.home import at_home
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 
@@ -72,7 +73,7 @@ def check_no_address(pretrained: str | Path) -> None:
     name = re.split(r"[?#]", name)[0].removeprefix("models/").strip("/").removesuffix(".git")
     meant = f"{name}@{revision}" if revision else name
     address = "://" in text
-    if (meant == text and not address) or Path(text).expanduser().exists():
+    if (meant == text and not address) or at_home(text).exists():
         return
     whole = _NAME.fullmatch(meant) and not _FILE.search(name) and not name.startswith(("datasets/", "spaces/"))
     if whole and text[:1] not in "/.~":

@@ -32,6 +32,7 @@ from lsu_seg.models.sam3 import Sam3Net
 from lsu_seg.models.segmentor import NetSegmentor
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.weights import check_finite
+from lsu_seg.runtime.home import at_home
 
 
 @register(MODELS)
@@ -76,7 +77,7 @@ class PromptSegmentor(NetSegmentor):
         check_no_address(hf["pretrained"])
         hub = hub_name(hf["pretrained"])
         commit = pinned(hub) if hub else None
-        path = downloaded(commit) if commit else Path(hf["pretrained"]).expanduser()
+        path = downloaded(commit) if commit else at_home(hf["pretrained"])
         if len(classes) != len(prompts):
             raise TeacherError(
                 f"there are {len(classes)} `classes` and {len(prompts)} `prompts`; expected one for each"

@@ -24,6 +24,7 @@ from lsu_seg.openmmlab.compat import load_checkpoint
 from lsu_seg.openmmlab.registry import MODELS, register
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import load_into, same_weight
+from lsu_seg.runtime.home import at_home
 from lsu_seg.runtime.own_code import run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -149,7 +150,7 @@ class TorchSegmentor(NetSegmentor):
             )
         self.assumed = "; ".join(assumed)
         if checkpoint is not None:
-            self._load(Path(checkpoint).expanduser())
+            self._load(at_home(checkpoint))
 
     def _load(self, path: Path) -> None:
         if not path.is_file():

@@ -24,12 +24,12 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
 from lsu_seg.errors import UserError, no_file
+from lsu_seg.runtime.home import at_home
 
 TRUST_VARIABLE = "LSU_SEG_TRUST_CHECKPOINT"
 """Set to 1 to let a checkpoint be unpickled without restriction. It can then run any code."""
@@ -112,7 +112,7 @@ def load_checkpoint(filename: str | os.PathLike[str], map_location: Any = None) 
     Raises:
         UntrustedCheckpointError: the file holds something that is neither tensors nor what mmengine writes.
     """
-    path = Path(filename).expanduser()
+    path = at_home(filename)
     if not path.is_file():
         raise FileNotFoundError(no_file("checkpoint", path))
     from lsu_seg.openmmlab.weights import check_file, is_safetensors, load_safetensors  # imports torch

@@ -21,6 +21,7 @@ from lsu_seg.models.hf_models import PROMPTED, architecture
 from lsu_seg.models.hub import CONFIG, check_no_address, described, hub_name, pinned
 from lsu_seg.openmmlab.config import LOAD, load_config, merge, renamed
 from lsu_seg.openmmlab.parts import weights_in
+from lsu_seg.runtime.home import at_home
 
 CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 """Suffixes of MMSegmentation's configs."""
@@ -173,7 +174,7 @@ def _teacher_config(
     check_no_address(teacher)
     is_config = Path(teacher).suffix in CONFIG_SUFFIXES
     hub = hub_name(teacher)
-    if not is_config and checkpoint and not hub and not Path(teacher).expanduser().exists():
+    if not is_config and checkpoint and not hub and not at_home(teacher).exists():
         raise ConfigError(
             f"there is no `{teacher}`; expected for `--teacher` a config of MMSegmentation, a folder of"
             " Hugging Face or a name on its hub, a checkpoint of data-priors, or a function that makes a network:"
@@ -187,7 +188,7 @@ def _teacher_config(
         )
     if not is_config:
         commit = pinned(hub) if hub else None  # looked up once: what follows finds the commit in the cache
-        folder = described(commit) if commit else Path(teacher).expanduser()
+        folder = described(commit) if commit else at_home(teacher)
         hf = dict(pretrained=str(commit or teacher))
         if (folder / CONFIG).is_file() and architecture(folder) in PROMPTED:
             c = constraint()

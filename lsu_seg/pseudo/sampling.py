@@ -25,6 +25,7 @@ from lsu_seg.pseudo.inputs import modules_sha256, weights_by_code
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
 from lsu_seg.pseudo.run import pseudo_label
 from lsu_seg.pseudo.sample import check_classes, read_sample
+from lsu_seg.runtime.home import at_home
 from lsu_seg.teachers.calibration import calibration_file
 
 _LABELS = "labels-of-the-sample"
@@ -139,6 +140,6 @@ def _files(path: str | None) -> list[Path]:
     """The files of weights: a checkpoint, or all those in a folder."""
     if path is None:
         return []
-    own = Path(path).expanduser()
+    own = at_home(path)
     files = own.iterdir() if own.is_dir() else [own]
     return sorted(file for file in files if file.is_file())

@@ -20,6 +20,7 @@ from typing import Any
 
 from lsu_onto import open_to_read
 from lsu_seg.errors import TeacherError, UserError, did_you_mean, no_file
+from lsu_seg.runtime.home import at_home
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -57,7 +58,7 @@ def check_file(place: str) -> Path:
     Raises:
         TeacherError: there is none.
     """
-    path = Path(place).expanduser().absolute()
+    path = at_home(place).absolute()
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*.py") if p.is_file()] if path.parent.is_dir() else []
         raise TeacherError(f"{no_file('file', place)}{did_you_mean(path.name, near)}")

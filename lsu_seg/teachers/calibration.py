@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lsu_onto import open_to_read, write_atomic
 from lsu_seg.errors import TeacherError
+from lsu_seg.runtime.home import at_home
 from lsu_seg.runtime.telling import tell
 from lsu_seg.teachers.temperature import LARGEST
 
@@ -121,7 +122,7 @@ def beside(weights: str | Path) -> Path:
     >>> str(beside("work/teacher/iter_700.pth"))
     'work/teacher/iter_700.pth.calibration.json'
     """
-    path = Path(weights).expanduser()
+    path = at_home(weights)
     return path.with_name(path.name + SUFFIX)
 
 
@@ -135,7 +136,7 @@ def calibration_file(weights: str | Path | None, given: Any = None) -> Path | No
     if given is False:
         return None
     if given is not None:
-        return Path(str(given)).expanduser()
+        return at_home(str(given))
     # What cannot be read there, such as a link to nothing, is refused when it is read.
     return beside(weights) if weights is not None and os.path.lexists(beside(weights)) else None
 

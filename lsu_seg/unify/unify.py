@@ -49,6 +49,7 @@ from lsu_seg.pseudo.inputs import modules_sha256
 from lsu_seg.pseudo.output import file_sha256, is_labelled
 from lsu_seg.pseudo.records import finished
 from lsu_seg.pseudo.run import compile_decoder, pseudo_label
+from lsu_seg.runtime.home import at_home
 from lsu_seg.runtime.processes import ProcessError, Processes
 from lsu_seg.runtime.progress import track
 from lsu_seg.teachers.calibration import calibration_file, calibration_of
@@ -151,7 +152,7 @@ def weights(config: Any, name: str = "") -> list[Any]:
         return [found for value in config for found in weights(value, name)]
     if name not in ("load_from", "checkpoint", "pretrained") or not isinstance(config, str):
         return []
-    path = Path(config).expanduser()
+    path = at_home(config)
     return [[config, [file_sha256(f) for f in weight_files(path) if f.is_file()]]] if path.exists() else []
 
 

@@ -210,11 +210,23 @@ def test_background_is_a_class_where_the_taxonomy_says_so(tmp_path: Path) -> Non
 
 
 def test_fractions_and_corners_outside_draw_as_pillow_draws_them(tmp_path: Path) -> None:
-    corners = [[-4, 2.5], [6.4, 2.5], [6.4, 30]]
-    reader, path = polygons(tmp_path, {"label": "the sky", "polygon": corners})
-    image = Image.new("L", (12, 10), 0)
-    ImageDraw.Draw(image).polygon([tuple(c) for c in corners], fill=1)
-    assert np.array_equal(reader.rows(path) >= 0, np.asarray(image) == 1)
+    triangle = [[-4, 2.5], [6.4, 2.5], [6.4, 30]]
+    turns = np.linspace(0, 2 * np.pi, 3000)
+    dense = np.stack([6 + 7 * np.cos(turns), 4 + 5 * np.sin(3 * turns)], 1).tolist()
+    for corners in (triangle, dense, [corner for corner in dense[::100] for _ in range(50)]):
+        reader, path = polygons(tmp_path, {"label": "the sky", "polygon": corners})
+        image = Image.new("L", (12, 10), 0)
+        ImageDraw.Draw(image).polygon([tuple(c) for c in corners], fill=1)
+        assert np.array_equal(reader.rows(path) >= 0, np.asarray(image) == 1)
+
+
+def test_outlines_that_take_minutes_are_refused_and_those_of_many_corners_at_few_pixels_are_not(tmp_path: Path) -> None:
+    zigzag = [[i % 2 * 5, i % 2 * 5] for i in range(120_000)]
+    reader, path = polygons(tmp_path, {"label": "the sky", "polygon": [[x / 9, y / 9] for x, y in zigzag]})
+    assert (reader.rows(path) >= 0).sum() == 1
+    reader, path = polygons(tmp_path, {"label": "the sky", "polygon": zigzag})
+    with pytest.raises(LabelFileError, match="take minutes to draw, the last with 120000 corners"):
+        reader.rows(path)
 
 
 AWAY = b"""{"imgHeight": 9, "imgWidth": 9, "objects": [
