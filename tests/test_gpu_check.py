@@ -22,19 +22,14 @@ import gpu_bundle  # noqa: E402
 import gpu_check  # noqa: E402
 
 
-def check(*args: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, ROOT / "tools/gpu_check.py", *map(str, args)], capture_output=True, text=True
-    )
-
-
 @pytest.fixture(scope="module")
 def interpreter(libraries: Server) -> Iterator[Server]:
     """Starts processes without a GPU, the kernel in Triton's interpreter, that know what takes long to import."""
     pytest.importorskip("triton")
     path = f"{ROOT / 'tools'}{os.pathsep}{os.environ['PYTHONPATH']}"
     env = {"PYTHONPATH": path, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    server = Server(["triton.language", "hypothesis", "lsu_seg", "mmseg.models"], parent=libraries, env=env)
+    modules = ["triton.language", "helpers.interpreter", "hypothesis", "lsu_seg", "mmseg.models"]
+    server = Server(modules, parent=libraries, env=env)
     yield server
     server.close()
 
@@ -112,16 +107,24 @@ def test_a_step_that_fails_takes_nothing_from_the_others(tmp_path: Path, monkeyp
     assert list(json.loads((out / "gpu_check.json").read_text())["steps"]) == ["machine", "suite"]
 
 
-def test_what_cannot_run_says_why(tmp_path: Path) -> None:
-    import torch
+def test_what_cannot_run_says_why(
+    interpreter: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def probe(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        code, printed = interpreter.run(tmp_path / "log", code=gpu_check.PROBE)
+        return subprocess.CompletedProcess([], code, printed, printed)
 
-    done = check("--cpu", "--only", "equalty", "--out", tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no step `equalty`; the steps are machine, equality, " in done.stderr
-    if not torch.cuda.is_available():
-        done = check("--out", tmp_path)
-        assert done.returncode == 2
-        assert "torch sees no GPU here; `--cpu` runs the same steps at reduced size" in done.stderr
+    def check(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gpu_check.py", *map(str, args)])
+        return gpu_check.main(), *capsys.readouterr()
+
+    code, printed, said = check("--cpu", "--only", "equalty", "--out", tmp_path)
+    assert (code, printed) == (2, "")
+    assert "there is no step `equalty`; the steps are machine, equality, " in said
+    monkeypatch.setattr(gpu_check, "_probe", probe)
+    code, _, said = check("--out", tmp_path)
+    assert code == 2
+    assert "torch sees no GPU here; `--cpu` runs the same steps at reduced size" in said
 
 
 def test_a_bundle_of_other_code_is_refused(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ STEPS = {
     "training": Step("a training step", 30),
     "suite": Step("the tests that a GPU changes", 60),
 }
+PROBE = "import torch, triton, cv2, numba, pytest, hypothesis, transformers, mmseg, lsu_seg.cli"
+PROBE += "; print(torch.cuda.is_available())"
+"""Imports what the steps need, and prints whether there is a GPU."""
 PER_STEP = 12
 """Seconds for a step's start and end, beside its own, before it is ended."""
 
@@ -135,10 +138,7 @@ def _environment(scratch: Path, cpu: bool) -> dict[str, str]:
 
 
 def _probe(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Import what the steps need; prints whether there is a GPU."""
-    code = "import torch, triton, cv2, numba, pytest, hypothesis, transformers, mmseg, lsu_seg.cli"
-    code += "; print(torch.cuda.is_available())"
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True)
 
 
 def _check_ours(wheels: list[Path]) -> None:

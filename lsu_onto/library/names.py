@@ -16,7 +16,7 @@ _FILE = re.compile(r"(.*\.tax)(?:[ \t]+(\S.*))?", re.DOTALL)
 
 def is_called(t: Entry | Taxonomy, name: str) -> bool:
     """Whether it has this name, or this name and version."""
-    return name in (t.name, f"{t.name} {t.version}")
+    return name.startswith(t.name) and name in (t.name, f"{t.name} {t.version}")
 
 
 def file_and_name(name: str) -> tuple[str, str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lsu_onto.files import is_folder
 
@@ -46,6 +49,13 @@ class Entry:
 
 
 Key = tuple[str, ...]
+
+
+class Headers(NamedTuple):
+    """What a file declares, and its lines that only begin like a header: prose, or mistakes."""
+
+    whole: tuple[Entry, ...] = ()
+    other: tuple[Entry, ...] = ()
 
 
 def shipped() -> Path:
@@ -118,17 +128,17 @@ class SearchPath:
         self.roots = list(roots)
         self.here = here
         self.edited = edited
-        self._headers: dict[str, tuple[list[Entry], list[Entry]]] = {}
+        self._headers: dict[str, Headers] = {}
         self._listed: dict[tuple[Path, bool], list[Path]] = {}
         self._indexed: dict[tuple[Path, bool | None], dict[Key, list[Entry]]] = {}
 
     def entries(self, beside: Path | None = None) -> Iterator[Entry]:
         """Every header on the search path; the files beside `beside` first, then in the order of the roots."""
-        yield from (e for file in self._files(beside) for e in self._entries_of(file)[0])
+        yield from (e for file in self._files(beside) for e in self._entries_of(file).whole)
 
     def unreadable(self, beside: Path) -> Iterator[Entry]:
         """The lines that begin like a header and go on like none, in the same order: prose, or mistakes."""
-        yield from (e for file in self._files(beside) for e in self._entries_of(file)[1])
+        yield from (e for file in self._files(beside) for e in self._entries_of(file).other)
 
     def nearest(self, file: str | None, key: Key) -> list[Entry]:
         """The headers with a key (`Entry.taxonomy` or `Entry.map`), one a file, of the first place that has any: the
@@ -152,11 +162,11 @@ class SearchPath:
     def _listing(self, folder: Path, recursive: bool) -> list[Path]:
         key = (folder, recursive)
         if key not in self._listed:
-            below = files_below(folder) if recursive else files_in(folder)
-            files = {folder} if os.path.isfile(folder) else set(below)  # noqa: PTH113 (it may be closed: Path raises)
-            open_ = map(Path, self.edited)
-            files |= {f for f in open_ if f.parent == folder or (recursive and f.is_relative_to(folder))}
-            self._listed[key] = sorted(files)
+            below = files_below(folder) if recursive else sorted(files_in(folder))
+            files = [folder] if os.path.isfile(folder) else below  # noqa: PTH113 (it may be closed: Path raises)
+            edited = map(Path, self.edited)
+            open_ = [f for f in edited if f.parent == folder or (recursive and f.is_relative_to(folder))]
+            self._listed[key] = sorted({*files, *open_}) if open_ else files
         return self._listed[key]
 
     def _index(self, place: Path, recursive: bool | None) -> dict[Key, list[Entry]]:
@@ -164,22 +174,16 @@ class SearchPath:
         if (place, recursive) not in self._indexed:
             index = self._indexed[place, recursive] = {}
             for file in [place] if recursive is None else self._listing(place, recursive):
-                for e in self._entries_of(file)[0]:
+                for e in self._entries_of(file).whole:
                     for key in (e.taxonomy, e.map):
                         index.setdefault(key, []).append(e)
         return self._indexed[place, recursive]
 
-    def _entries_of(self, file: Path) -> tuple[list[Entry], list[Entry]]:
-        """The headers of a file, and the lines that only begin like one."""
+    def _entries_of(self, file: Path) -> Headers:
         path = str(file)
         if path not in self._headers:
-            text = self.edited[path] if path in self.edited else _text(file)
-            whole: list[Entry] = []
-            other: list[Entry] = []
-            for m in _HEADER.finditer(text):
-                fits = m["whole"] is not None and (m[1] == "dataset" or bool(m[4]) == (m[1] == "map"))
-                (whole if fits else other).append(Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file))
-            self._headers[path] = whole, other
+            edited = self.edited.get(path)
+            self._headers[path] = _on_disk(file) if edited is None else _headers(edited, file)
         return self._headers[path]
 
     def forget(self, path: str) -> bool:
@@ -192,9 +196,36 @@ class SearchPath:
         return changed
 
 
-def _text(file: Path) -> str:
-    """The text of a file, for the index. What cannot be read, or is no file, declares nothing."""
+def _headers(text: str, file: Path) -> Headers:
+    whole: list[Entry] = []
+    other: list[Entry] = []
+    for m in _HEADER.finditer(text):
+        fits = m["whole"] is not None and (m[1] == "dataset" or bool(m[4]) == (m[1] == "map"))
+        (whole if fits else other).append(Entry(m[1], m[2], m[3], m[4] or "", m[5] or "", file))
+    return Headers(tuple(whole), tuple(other))
+
+
+_SETTLED_NS = 2_000_000_000
+"""How old a change must be for the next one to have another time, on any file system: FAT counts two seconds."""
+
+_seen: dict[str, tuple[tuple[int, ...], Headers]] = {}
+"""Path → what the file looked like when it was read, and what was found. Programs load from the same hundred files many
+times, each time with a new library."""
+
+
+def _on_disk(file: Path) -> Headers:
+    """The headers of a file. What cannot be read, or is no file, declares nothing."""
+    path, now = str(file), time.time_ns()
     try:
-        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    except OSError:
-        return ""
+        status = os.stat(path)  # noqa: PTH116
+        looks = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        before = _seen.get(path)
+        if before and before[0] == looks:
+            return before[1]
+        text = file.read_text(encoding="utf-8", errors="replace") if stat.S_ISREG(status.st_mode) else ""
+    except (OSError, ValueError):  # ValueError: no file is called so
+        return Headers()
+    found = _headers(text, file)
+    if max(looks[-2:]) < now - _SETTLED_NS:
+        _seen[path] = looks, found
+    return found

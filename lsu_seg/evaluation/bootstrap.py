@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 RESAMPLES, SEED = 1000, 0
 _WEIGHTS = 2_500_000
 """At a time, 20 MB: 50 resamples of 50,000 images, 6 of 400,000."""
+_DRAWS = 50_000
+"""At a time, whole resamples: a call for each of few images costs more than its numbers."""
 
 
 def resample_views(views: Mapping[str, NDArray[np.int32]], stream: int = 0) -> dict[str, NDArray[np.float64]]:
@@ -50,10 +52,14 @@ def resample(sums: NDArray[Any], stream: int = 0) -> NDArray[np.float64]:
     totals = np.zeros((RESAMPLES, flat.shape[1]))
     step = max(1, min(50, _WEIGHTS // max(1, n)))
     weights = np.empty((step, n))  # how often each image is drawn
+    at_once = max(1, _DRAWS // max(1, n))
     for first in range(0, RESAMPLES if n else 0, step):
         some = weights[: RESAMPLES - first]
-        for row in some:
-            row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+        for a in range(0, len(some), at_once):
+            rows = some[a : a + at_once]
+            drawn = rng.integers(0, n, rows.shape)  # the numbers that it would draw row by row
+            drawn += np.arange(0, rows.size, n)[:, None]
+            rows[:] = np.bincount(drawn.ravel(), minlength=rows.size).reshape(rows.shape)
         totals[first : first + step] = some @ flat
     return totals.reshape(RESAMPLES, *sums.shape[1:])
 

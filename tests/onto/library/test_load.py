@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 import lsu_onto
 from helpers.tax import SOURCE, TAX
-from lsu_onto.library import pipe
+from lsu_onto.library import pipe, searchpath
 from lsu_onto.library.library import Library
 
 OTHER = SOURCE.replace("source demo", "source other")
@@ -47,6 +48,33 @@ def test_of_copies_each_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     files = sorted(tmp_path.rglob("*.tax"))
     assert len(files) == 40 and not [d for f in files for d in library.check(f).errors]
     assert len(sections) < 3 * len(files)
+
+
+def test_what_is_remembered_of_a_file_between_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its headers, as long as it is the same file and was settled when it was read: its age and size say too little."""
+    lsu_onto.load("demo_town")
+    read: list[str] = []
+    headers = searchpath._headers
+    monkeypatch.setattr(searchpath, "_headers", lambda text, file: read.append(file.name) or headers(text, file))
+    lsu_onto.load("demo_town")
+    assert read == []
+    file, new = tmp_path / "s.tax", tmp_path / "4913"
+
+    def source(name: str, place: Path) -> None:
+        place.write_text(f"tax 1\nsource {name} v1\n0 a\n")
+        os.utime(place, ns=(1, 1))
+
+    for name in ("one", "two"):
+        source(name, file)
+        assert lsu_onto.load(name, paths=[tmp_path]).dataset == name
+    assert read == ["s.tax"] * 2
+    monkeypatch.setattr(searchpath, "_SETTLED_NS", -(10**12))  # as if it had been written long ago
+    for name in ("one", "six"):
+        source(name, new)
+        new.replace(file)
+        for _ in range(2):
+            assert lsu_onto.load(name, paths=[tmp_path]).dataset == name
+    assert read == ["s.tax"] * 4
 
 
 def test_by_name_and_source(folder: Path) -> None:

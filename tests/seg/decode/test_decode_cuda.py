@@ -22,6 +22,8 @@ if not GPU:
     assert "triton" not in sys.modules, "TRITON_INTERPRET is read when triton is imported"
     os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton")
+if not GPU:
+    import helpers.interpreter  # noqa: F401
 
 from lsu_seg.decode import DecodeError, Part, QueryView, View, cuda, decoder, knobs  # noqa: E402
 from lsu_seg.decode.knobs import Knob, Knobs  # noqa: E402
