@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from lsu_onto import compiled_loops, read_raster
 from lsu_seg.label_files import LabelFileError, not_what_was_expected
@@ -39,6 +39,9 @@ _TIFF_BY_OPENCV = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 """Ways in which a TIFF's pixels are compressed that the OpenCV of PyPI can undo: none, CCITT, LZW, JPEG, deflate,
 PackBits."""
 _COMPRESSIONS = {34925: "lzma", 50000: "zstd", 50001: "webp", 34712: "JPEG 2000", 34887: "LERC", 50002: "JPEG XL"}
+
+_COLOUR_SPACES = {12: "CMYK", 14: "CIELab", 18: "sYCC", 24: "e-sYCC"}
+"""Of JPEG 2000. OpenCV takes the first two for RGB, and others for another YUV."""
 
 CAMERA_BITS = (8, 10, 12, 14)
 """What cameras deliver in 16-bit files."""
@@ -122,6 +125,20 @@ def check_format(path: str | os.PathLike[str], image: Image.Image) -> None:
     if bare or (image.format == "JPEG2000" and image.mode == "CMYK"):
         found = f"a JPEG 2000 image of mode {image.mode}{' that says nothing of its colours' * bare}"
         raise LabelFileError.of(path, found, "one that OpenCV reads, too", "save it as PNG")
+    if image.format == "JPEG2000" and (space := _COLOUR_SPACES.get(_colour_space(image), "")):
+        found = f"a JPEG 2000 image of {space} values"
+        raise LabelFileError.of(path, found, "one that OpenCV reads as it is meant", "save it as PNG")
+
+
+def _colour_space(image: Image.Image) -> int:
+    """The number that a JPEG 2000 image has for its colours. Pillow converts some of them, and does not say so."""
+    file: Any = getattr(image, "fp")  # noqa: B009 (Pillow declares it nowhere)
+    place = file.tell()
+    file.seek(0)
+    head = file.read(1 << 12).partition(b"jp2c")[0]
+    file.seek(place)
+    at = head.find(b"colr\x01")
+    return int.from_bytes(head[at + 7 : at + 11], "big") if at >= 0 else 0
 
 
 def _too_many_bits(path: str | os.PathLike[str], name: str, bits: int) -> LabelFileError:
@@ -158,6 +175,8 @@ def _check_tags(path: str | os.PathLike[str], tags: TiffImagePlugin.ImageFileDir
         found = "of 16-bit values, of which the largest is black"
     elif channels > 4:
         found = f"of {channels} channels"
+    elif photometric in (8, 9, 10):
+        found = "of L*a*b* values"
     if found:
         advice = "save it as PNG" if channels <= 4 else "save those of red, green and blue as PNG"
         raise LabelFileError.of(path, f"a TIFF image {found}", "one that OpenCV reads as it is meant", advice)
@@ -219,7 +238,34 @@ def opencv_image(path: str | os.PathLike[str], data: bytes) -> NDArray[Any]:
     if image.dtype not in (np.uint8, np.uint16):
         found = f"an image of {image.dtype} values"
         raise LabelFileError.of(path, found, "values of 8 or 16 bits", "save it as PNG, scaled to 8 or 16 bits")
-    return np.asarray(image)
+    under_alpha = _checked_by_pillow(path, data)
+    return np.asarray(image) if under_alpha is None or image.dtype != np.uint8 else under_alpha
+
+
+def _checked_by_pillow(path: str | os.PathLike[str], data: bytes) -> NDArray[np.uint8] | None:
+    """Refuse what OpenCV decodes, and is another picture, as `lsu-seg scan` does: images of other formats than `ALIKE`
+    whose colours it takes for others, and damaged TIFFs, of which it keeps what it has.
+
+    Returns:
+        The colours of a TIFF with an alpha, `[H, W, 3]` BGR, which OpenCV multiplies with it, as with no other format.
+    """
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+        return None
+    try:
+        with any_size(), Image.open(io.BytesIO(data)) as image:
+            check_format(path, image)
+            if image.format == "TIFF":
+                image.load()
+                if image.mode == "RGBA":
+                    return np.asarray(image)[..., 2::-1]
+    except (LabelFileError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        if data[:2] in (b"II", b"MM"):
+            raise damaged_image(path, data) from error
+    except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
+        raise damaged_image(path, data, str(error)) from error
+    return None
 
 
 def decoded_by_opencv(data: bytes, depth: int = 0) -> Any:

@@ -93,7 +93,9 @@ def saved(kind: str, picture: np.ndarray, orientation: int = 1, mode: str = "", 
         ),
         (saved("TIFF", PICTURE, big_tiff=True, tiffinfo={274: 3}), "a TIFF image with orientation 3"),
         (saved("TIFF", WIDE, tiffinfo={262: 0}), "a TIFF image of 16-bit values, of which the largest is black"),
+        (saved("TIFF", PICTURE, mode="LAB", tiffinfo={262: 8}), "a TIFF image of L*a*b* values"),
         (saved("JPEG2000", PICTURE, mode="CMYK"), "a JPEG 2000 image of mode CMYK"),
+        (saved("JPEG2000", PICTURE, mode="YCbCr"), "a JPEG 2000 image of sYCC values"),
         (saved("JPEG2000", PICTURE[..., 0], no_jp2=True), "a JPEG 2000 image of mode L that says nothing"),
     ],
 )
@@ -105,6 +107,24 @@ def test_what_opencv_reads_otherwise_or_not_is_told_before_training(tmp_path: Pa
     with pytest.raises(LabelFileError) as refused:
         LoadTaxImage()({"img_path": str(path)})
     assert str(refused.value) == said
+
+
+def test_a_damaged_tiff_of_which_opencv_keeps_what_it_has_is_refused_by_all(tmp_path: Path) -> None:
+    data = bytearray(saved("TIFF", PICTURE, compression="tiff_adobe_deflate"))
+    data[1000] ^= 4
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    said = look_at_image(path, decode=True)["image"]
+    assert said.startswith(f"{path}: found a damaged TIFF image")
+    with pytest.raises(LabelFileError) as refused:
+        LoadTaxImage()({"img_path": str(path)})
+    assert str(refused.value) == said
+
+
+def test_colours_are_those_in_the_file_whatever_alpha_says(tmp_path: Path) -> None:
+    for name in ("TIFF", "PNG"):
+        (tmp_path / "a.png").write_bytes(saved(name, np.dstack([PICTURE, PICTURE[..., :1]])))
+        assert np.array_equal(LoadTaxImage()({"img_path": str(tmp_path / "a.png")})["img"][..., ::-1], PICTURE)
 
 
 def test_what_only_pillow_decodes_is_told_where_opencv_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
