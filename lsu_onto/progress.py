@@ -50,6 +50,25 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
             bar.stop()
 
 
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[], None]]:
+    """A line now and then while something goes on of which nothing is known, once it takes longer than `AFTER_S`.
+
+    What is yielded is called again and again.
+    """
+    start = time.monotonic()
+    next_line = AFTER_S
+
+    def look() -> None:
+        nonlocal next_line
+        elapsed = time.monotonic() - start
+        if elapsed > next_line:
+            next_line = elapsed + LINE_S
+            print(f"{what}, for {elapsed:.0f} s so far", file=sys.stderr, flush=True)
+
+    yield look
+
+
 def _bar(what: str) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

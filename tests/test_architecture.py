@@ -69,7 +69,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "reporting": "errors diagnostics lang ontology",
         "library": "files errors diagnostics lang ontology reporting",
         "constraint": "errors files diagnostics lang ontology library",
-        "render": "errors files ontology constraint",
+        "render": "errors progress files ontology constraint",
         "exchange": "errors diagnostics files lang ontology library constraint",
         "algebra": "errors diagnostics files lang ontology library exchange",
         "changes": "progress files errors diagnostics lang ontology library algebra",

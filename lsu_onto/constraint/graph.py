@@ -2,7 +2,8 @@
 
 Nodes: `("dataset", row)`, `("source", channel)` and `("void",)`. An edge from a dataset class means that the
 target is in its S(d); its attribute `kind` is `=`, `<`, `>`, `~`, or `any` / `void` for a decision or an
-explicit `void`.
+explicit `void`. The decision `-> any` allows nearly all of the source: its channels are the attribute `any` of the
+dataset class, and no edges.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def build(ontology: Ontology) -> nx.DiGraph[Any]:
     for k, c in enumerate(ontology.source.classes):
         graph.add_node(("source", k), name=c.name, side="source", rgb=c.rgb, group=c.group, note=c.note)
     for d, c in enumerate(ontology.dataset.classes):
-        graph.add_node(("dataset", d), name=c.name, side="dataset", rgb=c.rgb, group=c.group, note=c.note, novel=False)
+        graph.add_node(
+            ("dataset", d), name=c.name, side="dataset", rgb=c.rgb, group=c.group, note=c.note, novel=False, any=()
+        )
     for row in ontology.rows:
         node = ("dataset", row.cls)
         meaning = row.meaning(len(ontology.source.classes))
@@ -40,7 +43,9 @@ def build(ontology: Ontology) -> nx.DiGraph[Any]:
             filter(None, [row.note, *(r.note for r in row.relations), row.decision.note if row.decision else ""])
         )
         graph.nodes[node]["notes"] = notes
-        for channel, op in meaning.channels.items():
+        if row.decision:
+            graph.nodes[node]["any"] = meaning.channels
+        for channel, op in () if row.decision else meaning.channels.items():
             graph.add_edge(node, ("source", channel), kind=op)
         if meaning.void:
             graph.add_edge(node, VOID_NODE, kind="any" if row.decision and row.decision.to == "any" else "void")

@@ -39,6 +39,7 @@ def compile_ontology(ontology: Ontology, texts: Mapping[str, str] | None = None)
     for d in range(rows):
         node: Any = ("dataset", d)
         novel[d] = graph.nodes[node]["novel"]
+        allowed[d, list(graph.nodes[node]["any"])] = True
         for _, target, data in graph.out_edges(node, data=True):
             column = channels if target == VOID_NODE else target[1]
             allowed[d, column] = True

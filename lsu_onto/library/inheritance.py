@@ -30,11 +30,8 @@ class InheritedMap(NamedTuple):
 def inherited_maps(workspace: Workspace, dataset: Dataset) -> Iterator[InheritedMap]:
     """The maps of the nearest dataset that one extends and that has any, but for those that it has itself."""
     file = dataset.span.file
-    entries = list(workspace.search.entries(Path(file).parent)) if dataset.extends else []
     for key in dataset.extends:
-        sources = dict.fromkeys(
-            (e.source, e.source_version) for e in entries if (e.name, e.version) == key and e.source
-        )
+        sources = workspace.search.known(Path(file).parent).sources.get(key, {})
         for source in sources:
             if workspace.search.nearest(file, (dataset.name, dataset.version, *source)):
                 continue

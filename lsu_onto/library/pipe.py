@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from lsu_onto.diagnostics import Diagnostic, Fix, Span, did_you_mean, suggest
+from lsu_onto.diagnostics import Diagnostic, Fix, Span
 from lsu_onto.lang import syntax as ast
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
@@ -178,9 +178,9 @@ class Imports:
         """The finding on a reference to no known taxonomy."""
         name, version = taxon.name.text, taxon.version.text
         folder, search = Path(taxon.name.span.file).parent, self.workspace.search
-        entries = [e for e in search.entries(folder) if e.kind == kind]
-        named = list(dict.fromkeys(e for e in entries if e.name == name))
-        almost = next((e for e in search.unreadable(folder) if e.taxonomy == (kind, name, version)), None)
+        known = search.known(folder)
+        named = known.named.get((kind, name), [])
+        almost = known.almost.get((kind, name, version))
         if almost:
             what = f"there is no {kind} `{name} {version}`; a line of `{almost.path}` begins like its header"
             return Diagnostic("TAX203", what, taxon.name.span, f"lsu-onto validate {almost.path}")
@@ -193,13 +193,13 @@ class Imports:
                 f"write `{name} {named[0].version}` if its classes are the ones meant",
                 fix=Fix.write(named[0].version, taxon.version.span) if len(named) == 1 else None,
             )
-        names = [e.name for e in entries]
-        close = did_you_mean(name, names)
+        close = known.meant(kind, name)
+        other = "`lsu-onto list` shows what there is; `--path DIR` adds a folder"
         return Diagnostic(
             "TAX203",
             f"there is no {kind} `{name}`",
             taxon.name.span,
-            suggest(name, names, "`lsu-onto list` shows what there is; `--path DIR` adds a folder"),
+            f"did you mean `{close}`?" if close else other,
             fix=Fix.write(close, taxon.name.span) if close else None,
         )
 
@@ -214,15 +214,26 @@ def _section(
     """The statements of the first section with a key (`Entry.taxonomy` or `Entry.map`), and its lines that could not be
     read. A taxonomy has no part of a map."""
     file, _, damaged = workspace.parsed(path)
-    headers = [s for s in file.statements if isinstance(s, ast.Header)]
-    for header, following in zip_longest(headers, headers[1:]):
-        declares, maps = (header.kind, *_key(header.taxon)), header.target and _key(header.taxon) + _key(header.target)
-        if key in (declares, maps):
-            lines = range(header.span.line, following.span.line if following else 1 << 60)
-            plain = _without_map if key == declares else lambda s: s
-            statements = tuple(plain(s) for s in file.statements if s.span.line in lines)
-            return statements, frozenset(n for n in damaged if n in lines)
-    return None
+    found = workspace.once(path, "sections", lambda: _sections(file)).get(key)
+    if found is None:
+        return None
+    section, declares, end = found
+    lines = range(section[0].span.line, end)
+    statements = tuple(map(_without_map, section)) if key == declares else section
+    return statements, frozenset(n for n in damaged if n in lines)
+
+
+def _sections(file: ast.File) -> dict[tuple[str, ...], tuple[tuple[ast.Statement, ...], tuple[str, ...], int]]:
+    """The first section with each key: its statements, what it declares, and the line at which the next one starts."""
+    found: dict[tuple[str, ...], tuple[tuple[ast.Statement, ...], tuple[str, ...], int]] = {}
+    starts = [(i, s) for i, s in enumerate(file.statements) if isinstance(s, ast.Header)]
+    for (i, header), following in zip_longest(starts, starts[1:]):
+        stop, line = (following[0], following[1].span.line) if following else (None, 1 << 60)
+        declares: tuple[str, ...] = (header.kind, *_key(header.taxon))
+        maps: tuple[str, ...] = _key(header.taxon) + _key(header.target) if header.target else declares
+        for key in (declares, maps):
+            found.setdefault(key, (file.statements[i:stop], declares, line))
+    return found
 
 
 def differing(workspace: Workspace, entries: Sequence[Entry], key: tuple[str, ...]) -> Span | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from lsu_onto.diagnostics import closest
 from lsu_onto.files import is_folder
 
 _VERSION = r"v\d+(?:\.\d+)*(?![\w.]|-(?!>))"
@@ -114,6 +115,38 @@ def _identity(folder: str) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
+class Known:
+    """Headers by what they declare. A file may refer to thousands that are not among them.
+
+    Args:
+        entries: the headers, the nearest first.
+        unreadable: the lines that only begin like one.
+    """
+
+    def __init__(self, entries: Iterable[Entry], unreadable: Iterable[Entry]) -> None:
+        self.named: dict[Key, list[Entry]] = {}
+        """Kind and name → its headers."""
+        self.sources: dict[Key, dict[tuple[str, str], None]] = {}
+        """Name and version → the sources to which there are maps."""
+        self.almost: dict[Key, Entry] = {}
+        """`Entry.taxonomy` → the first line that begins like its header."""
+        self._lowered: dict[str, dict[str, str]] = {}
+        self._meant: dict[Key, str | None] = {}
+        for e in dict.fromkeys(entries):
+            self.named.setdefault((e.kind, e.name), []).append(e)
+            self._lowered.setdefault(e.kind, {})[e.name.lower()] = e.name
+            if e.source:
+                self.sources.setdefault((e.name, e.version), {})[e.source, e.source_version] = None
+        for e in unreadable:
+            self.almost.setdefault(e.taxonomy, e)
+
+    def meant(self, kind: str, name: str) -> str | None:
+        """The name that was most likely meant by one that there is not."""
+        if (kind, name) not in self._meant:
+            self._meant[kind, name] = closest(name, self._lowered.get(kind, {}), 60)
+        return self._meant[kind, name]
+
+
 class SearchPath:
     """Folders with `.tax` files. A file's own folder comes first, then the roots in their order.
 
@@ -131,6 +164,7 @@ class SearchPath:
         self._headers: dict[str, Headers] = {}
         self._listed: dict[tuple[Path, bool], list[Path]] = {}
         self._indexed: dict[tuple[Path, bool | None], dict[Key, list[Entry]]] = {}
+        self._known: dict[Path, Known] = {}
 
     def entries(self, beside: Path | None = None) -> Iterator[Entry]:
         """Every header on the search path; the files beside `beside` first, then in the order of the roots."""
@@ -139,6 +173,12 @@ class SearchPath:
     def unreadable(self, beside: Path) -> Iterator[Entry]:
         """The lines that begin like a header and go on like none, in the same order: prose, or mistakes."""
         yield from (e for file in self._files(beside) for e in self._entries_of(file).other)
+
+    def known(self, beside: Path) -> Known:
+        """What there is beside `beside` and on the search path, for references to what there is not."""
+        if beside not in self._known:
+            self._known[beside] = Known(self.entries(beside), self.unreadable(beside))
+        return self._known[beside]
 
     def nearest(self, file: str | None, key: Key) -> list[Entry]:
         """The headers with a key (`Entry.taxonomy` or `Entry.map`), one a file, of the first place that has any: the
@@ -193,6 +233,7 @@ class SearchPath:
         if changed:
             self._listed.clear()
             self._indexed.clear()
+            self._known.clear()
         return changed
 
 

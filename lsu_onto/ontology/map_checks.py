@@ -223,16 +223,20 @@ def contradiction(o: Ontology, holders: dict[int, list[Holder]]) -> Findings:
 def claimed_elsewhere(o: Ontology, holders: dict[int, list[Holder]]) -> Findings:
     """`-> any` allows what another row claims whole. That is a decision, and may be meant."""
     owners = {c: next((u for u in users if u[1].op in "=>"), None) for c, users in holders.items()}
+    known: dict[tuple[frozenset[int], bool], tuple[list[str], list[Holder]]] = {}  # most rows leave the same open
     for row in _sound(o, inherited=True):
         if not row.decision or row.decision.to != "any":
             continue
-        allowed = sorted(row.meaning(len(o.source.classes)).channels)
-        claims = [(c, u) for c in allowed if (u := owners.get(c)) and not (row.inherited and u[0].inherited)]
-        if not claims:
+        key = frozenset(row.meaning(len(o.source.classes)).channels), row.inherited
+        if key not in known:
+            of_row = ((c, owners.get(c)) for c in sorted(key[0]))
+            claims = [(c, u) for c, u in of_row if u and not (row.inherited and u[0].inherited)]
+            known[key] = [o.source.classes[c].name for c, _ in claims], [u for _, u in claims]
+        names, holding = known[key]
+        if not names:
             continue
-        names = [o.source.classes[c].name for c, _ in claims]
         shown_names = ", ".join(f"`{n}`" for n in names[:_FEW]) + (f" … ({len(names)})" if len(names) > _FEW else "")
-        (owner, relation), who = claims[0][1], o.dataset.classes[row.cls].name
+        (owner, relation), who = holding[0], o.dataset.classes[row.cls].name
         what = f"`{who} -> any` allows {shown_names}, which other classes claim whole"
         help_ = "the classes of a dataset share no pixels: exclude them with `!`, or keep them if you doubt the claim"
         claim = f"`{o.dataset.classes[owner.cls].name}` claims all of `{names[0]}`"
@@ -246,7 +250,8 @@ def claimed_elsewhere(o: Ontology, holders: dict[int, list[Holder]]) -> Findings
 def unreached(o: Ontology) -> Findings:
     if o.damaged or any(r.poisoned for r in o.rows):
         return
-    reached = {c for row in o.rows for c in row.meaning(len(o.source.classes)).channels}
+    meanings = (row.meaning(len(o.source.classes)).channels for row in o.rows)
+    reached = set().union(*{id(channels): channels for channels in meanings}.values())
     missing = [c.name for i, c in enumerate(o.source.classes) if i not in reached]
     if missing:
         names = ", ".join(f"`{m}`" for m in missing)

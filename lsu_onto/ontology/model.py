@@ -8,8 +8,10 @@ language is validated where it enters (`constraint/npz.py`).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from lsu_onto.diagnostics import Span
@@ -118,6 +120,23 @@ class Taxonomy:
         return {name.lower(): name for name in self.by_any_name}
 
     @cached_property
+    def classes_lowered(self) -> dict[str, str]:
+        """Names of classes in lower case → the first that is written so."""
+        return {name.lower(): name for name in reversed(self.by_name)}
+
+    @cached_property
+    def groups_lowered(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Groups by their names in lower case, and by what follows a point in these."""
+        exact: dict[str, list[str]] = {}
+        ending: dict[str, list[str]] = {}
+        for group in self.groups:
+            exact.setdefault(group.lower(), []).append(group)
+            parts = group.lower().split(".")
+            for n in range(1, len(parts)):
+                ending.setdefault(".".join(parts[n:]), []).append(group)
+        return exact, ending
+
+    @cached_property
     def meant(self) -> dict[str, tuple[str, str] | None]:
         """What has been made of names that it does not have (`unknown.py`). A file may repeat one in every row."""
         return {}
@@ -188,9 +207,15 @@ class Meaning(NamedTuple):
     """S(d), as the table of relations in docs/language.md defines it: the operator of each allowed channel (`any` if a
     decision allows it), whether void is allowed, and whether the class is known to be no source class."""
 
-    channels: dict[int, str]
+    channels: Mapping[int, str]
     void: bool
     novel: bool
+
+
+@lru_cache(maxsize=64)
+def _any_but(num_channels: int, minus: frozenset[int], void: bool) -> Meaning:
+    """What `-> any` means, which is asked for often, for many rows, and as large as the source."""
+    return Meaning(MappingProxyType({c: "any" for c in range(num_channels) if c not in minus}), void, False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +239,7 @@ class MapRow:
                 return Meaning({}, True, False)
             minus |= {c for t in self.decision.minus for c in t.channels}
             void = not any(t.kind == "void" for t in self.decision.minus)
-            return Meaning({c: "any" for c in range(num_channels) if c not in minus}, void, False)
+            return _any_but(num_channels, frozenset(minus), void)
         stated: dict[int, str] = {}
         void = novel = False
         for relation in self.relations:

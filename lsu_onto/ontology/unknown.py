@@ -71,8 +71,8 @@ def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
     names = taxonomy.groups
     instead: str | None = None
     groups = _groups(t.text, taxonomy)
-    cls = next((n for n in taxonomy.by_name if n.lower() == t.text.lower().rpartition(".")[2]), None)
-    close = did_you_mean(t.text, names) or did_you_mean(t.text, (g.rpartition(".")[2] for g in names))
+    cls = taxonomy.classes_lowered.get(t.text.lower().rpartition(".")[2])
+    close = _close_group(t.text, taxonomy)
     if len(groups) > 1:
         help_ = f"did you mean {' or '.join(f'`@{g}`' for g in groups)}?"
     elif cls and not groups:
@@ -92,9 +92,19 @@ def unknown_group(t: Target, taxonomy: Taxonomy) -> Diagnostic:
 
 def _groups(text: str, taxonomy: Taxonomy) -> list[str]:
     """The groups with this name, otherwise those that end in it. Case is ignored."""
-    lowered = text.lower()
-    exact = [g for g in taxonomy.groups if g.lower() == lowered]
-    return exact or [g for g in taxonomy.groups if g.lower().endswith(f".{lowered}")]
+    exact, ending = taxonomy.groups_lowered
+    return exact.get(text.lower()) or ending.get(text.lower(), [])
+
+
+def _close_group(text: str, taxonomy: Taxonomy) -> str | None:
+    """The group, or the last part of one, that was probably meant. A file may repeat a mistake in every row."""
+    key = f"@{text}"
+    if key not in taxonomy.meant:
+        exact, _ = taxonomy.groups_lowered
+        close = closest(text, {low: names[-1] for low, names in exact.items()}, 60)
+        close = close or did_you_mean(text, (g.rpartition(".")[2] for g in taxonomy.groups))
+        taxonomy.meant[key] = (close, "") if close else None
+    return (taxonomy.meant[key] or (None,))[0]
 
 
 def taken_apart(items: Sequence[Target], taxonomy: Taxonomy) -> Iterator[tuple[range, Diagnostic]]:

@@ -5,15 +5,27 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lsu_onto import INSTALL
+from lsu_onto.files import as_bytes
+from lsu_onto.progress import waiting
 from lsu_onto.render.looks import RenderError
 
 NEEDED = INSTALL.format("render")
+QUICK = 200_000
+"""Characters of DOT that take Graphviz less than a second. It holds up this process, and Ctrl-C, while it works: larger
+diagrams are laid out in another one."""
+
+_CHILD = "import sys; sys.path[:] = sys.argv[2:]; from lsu_onto.render.engine import child; child()"
+_LOOK_S = 0.5
+_REFUSED = 3
+"""The exit code after a message of ours."""
 
 
 def lay_out(dot: str, suffix: str) -> bytes:
@@ -22,7 +34,12 @@ def lay_out(dot: str, suffix: str) -> bytes:
     Raises:
         RenderError: there is no engine, no font for a png or pdf, or Graphviz reports an error.
     """
-    data = _installed(dot, suffix) if shutil.which("dot") else _in_process(dot, suffix)
+    if installed := shutil.which("dot"):
+        data = _other_process([installed, "-Kdot", f"-T{suffix}"], dot, "`dot` failed")
+    elif len(dot) > QUICK and sys.executable:
+        data = _other_process([sys.executable, "-c", _CHILD, suffix, *sys.path], dot, "Graphviz failed")
+    else:
+        data = _in_process(dot, suffix)
     return re.sub(rb"/CreationDate \([^)]*\)", _same_length, data)
 
 
@@ -31,15 +48,44 @@ def _same_length(date: re.Match[bytes]) -> bytes:
     return b"/CreationDate (" + b" " * (len(date[0]) - 16) + b")"
 
 
-def _installed(dot: str, suffix: str) -> bytes:
-    import subprocess
-
-    import graphviz
-
+def _other_process(command: list[str], dot: str, failed: str) -> bytes:
+    """What a command writes for a diagram. While it takes long, stderr says what is waited for."""
     try:
-        return bytes(graphviz.Source(dot).pipe(format=suffix, quiet=True))
-    except (OSError, subprocess.CalledProcessError) as e:
-        raise RenderError(f"`dot` failed: {e}") from e
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with process, waiting("Graphviz is at work (an `.html` needs none)") as look:
+            text: bytes | None = as_bytes(dot)
+            while True:
+                try:
+                    data, errors = process.communicate(text, timeout=_LOOK_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    text = None
+                    look()
+                except BaseException:  # Ctrl-C: Graphviz would go on
+                    process.kill()
+                    raise
+    except OSError as e:
+        raise RenderError(f"{failed}: {e.strerror}") from e
+    lines = errors.decode(errors="replace").strip().splitlines()
+    if process.returncode == _REFUSED:
+        raise RenderError("\n".join(lines))
+    if process.returncode or not data:
+        code = process.returncode
+        ended = f"it ended with {code}" if code else "it wrote nothing"
+        ended = f"it was ended by signal {-code} (too little memory?)" if code < 0 else ended
+        raise RenderError(f"{failed}: {next((line for line in lines if line.startswith('Error')), ended)}")
+    return data
+
+
+def child() -> None:
+    """What the other process does where there is no `dot`."""
+    sys.stdin.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    try:
+        data = _in_process(sys.stdin.read(), sys.argv[1])
+    except RenderError as error:
+        print(error, file=sys.stderr)
+        sys.exit(_REFUSED)
+    sys.stdout.buffer.write(data)
 
 
 def _in_process(dot: str, suffix: str) -> bytes:

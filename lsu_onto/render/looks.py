@@ -75,10 +75,12 @@ def edges(ontology: Ontology) -> list[Edge]:
     void = len(ontology.source.classes)
     of_void = {r.cls: "ignored" for r in ontology.rows if r.decision and r.decision.to == "void"}
     of_void |= {node[1]: "novel" for node, novel in graph.nodes(data="novel") if novel}
-    return sorted(
+    decided = (Edge(a[1], k, "any") for a, free in graph.nodes(data="any") for k in free or ())
+    stated = (
         Edge(a[1], void, of_void.get(a[1], kind)) if b == VOID_NODE else Edge(a[1], b[1], kind)
         for a, b, kind in graph.edges(data="kind")
     )
+    return sorted([*decided, *stated])
 
 
 def unconstrained(ontology: Ontology, all_edges: list[Edge]) -> dict[int, str]:

@@ -16,6 +16,7 @@ from typing import Any
 from lsu_onto.ontology.html import esc, hexa, ink
 from lsu_onto.ontology.model import MapRow, Ontology, TaxClass, Taxonomy
 from lsu_onto.ontology.words import meaning_text, notes, relation_text, statistics
+from lsu_onto.progress import progress
 from lsu_onto.render.looks import (
     KINDS,
     VIEWS,
@@ -299,15 +300,19 @@ def _matrix(ontology: Ontology, all_edges: list[Edge]) -> str:
         f'<th scope="col">{_button(f"s{k}", "", swatch + esc(name))}</th>'
         for k, (swatch, name) in enumerate(zip(swatches, names, strict=True))
     ]
+    columns = list(enumerate(map(esc, names)))
     body = []
-    for d, c in enumerate(dataset.classes):
-        cells = [
-            f'<td class="k-{CLASS[kind]}" title="{esc(f"{c.name} {kind} {name}")}">{esc(KINDS[kind].symbol)}</td>'
-            if (kind := kinds.get((d, k)))
-            else "<td></td>"
-            for k, name in enumerate(names)
-        ]
-        body.append(
-            f'<tr><th scope="row">{_button(f"{side}{d}", "", f"{esc(c.name)} {_swatch(c)}")}</th>{"".join(cells)}</tr>'
-        )
+    with progress("rows of the matrix", len(dataset.classes)) as advance:
+        for d, c in enumerate(dataset.classes):
+            name = esc(c.name)
+            opened = {k: f'<td class="k-{CLASS[k]}" title="{name} {esc(k)} ' for k in KINDS}
+            closed = {k: f'">{esc(look.symbol)}</td>' for k, look in KINDS.items()}
+            cells = [
+                f"{opened[kind]}{column}{closed[kind]}" if (kind := kinds.get((d, k))) else "<td></td>"
+                for k, column in columns
+            ]
+            body.append(
+                f'<tr><th scope="row">{_button(f"{side}{d}", "", f"{name} {_swatch(c)}")}</th>{"".join(cells)}</tr>'
+            )
+            advance()
     return f"<table><thead><tr><td></td>{''.join(head)}</tr></thead><tbody>\n{chr(10).join(body)}\n</tbody></table>"

@@ -181,7 +181,7 @@ def _wordings(o: Ontology, wanted: Mapping[int, Allowed]) -> dict[int, Wording]:
     return wordings
 
 
-def _holds(row: MapRow, source: Source) -> dict[int, str]:
+def _holds(row: MapRow, source: Source) -> Mapping[int, str]:
     """The operator with which a row holds each channel. A decision holds nothing."""
     return {} if row.decision else row.meaning(len(source.classes)).channels
 

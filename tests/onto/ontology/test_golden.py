@@ -7,6 +7,7 @@ is expected.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 import lsu_onto
 from helpers.tax import TAX, diagnose, expected
 from lsu_onto.algebra.agree import disagreements
+from lsu_onto.constraint.matrices import compile_ontology
 from lsu_onto.diagnostics import RULES
 from lsu_onto.library.library import Library
 from lsu_onto.library.searchpath import shipped
@@ -263,3 +265,29 @@ def test_a_row_with_thousands_of_findings_takes_time_in_proportion(row: Callable
     found = Library(texts={"/x.tax": text}).check("/x.tax").diagnostics
     assert len(full(found, {"/x.tax": text}, True)) > 100_000 and len(found) >= 6000
     assert time.process_time() - began < 20  # 1 s
+
+
+def test_a_file_with_thousands_of_wrong_references_takes_time_in_proportion() -> None:
+    """To sources, maps and groups that there are not. Each was compared with all, and each map searched for its own."""
+    n = 1000
+    maps = "".join(f"dataset d{i} v1\n1 a\nmap d{i} v1 -> elsewhere{i} v1\na = b\n" for i in range(n))
+    groups = "".join(f"[group{i}]\n{i} s{i}\n" for i in range(n))
+    rows = "".join(f"{i} c{i} ~ @grup{i}x s0\n" for i in range(n))
+    text = f"tax 1\n{maps}source s v1\nencoding: id16\n{groups}dataset d v1 -> s v1\nencoding: id16\n{rows}"
+    began = time.process_time()
+    found = Library(texts={"/x.tax": text}).check("/x.tax").diagnostics
+    assert Counter(d.code for d in found)["TAX203"] == n == Counter(d.code for d in found)["TAX202"]
+    assert time.process_time() - began < 8  # 1.5 s; it was 15 s
+
+
+def test_rows_that_leave_all_open_take_time_in_proportion() -> None:
+    """Each allows the whole source, which was listed anew for each of its checks."""
+    n = 1500
+    source = "".join(f"{i} s{i}\n" for i in range(n))
+    rows = "".join(f"{i} c{i} {'-> any' if i % 2 else f'= s{i}'}\n" for i in range(n))
+    text = f"tax 1\nsource s v1\nencoding: id16\n{source}dataset d v1 -> s v1\nencoding: id16\n{rows}"
+    began = time.process_time()
+    library = Library(texts={"/x.tax": text})
+    constraint = compile_ontology(library.ontology("/x.tax d"), library.texts)
+    assert constraint.allowed.sum() == n // 2 * (n + 1) + n // 2 and constraint.kind.sum() == n // 2
+    assert time.process_time() - began < 5  # 1 s; it was 10 s

@@ -24,7 +24,7 @@ from lsu_onto.ontology.html import ink
 from lsu_onto.ontology.model import Ontology
 from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
 from lsu_onto.render.diagrams import _EDGES
-from lsu_onto.render.engine import lay_out
+from lsu_onto.render.engine import QUICK, lay_out
 from lsu_onto.render.looks import KINDS, MARKS, edges
 from lsu_onto.render.page import _path
 
@@ -281,11 +281,44 @@ def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, m
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_graphviz_s_own_errors_are_not_lost() -> None:
+@pytest.mark.parametrize("quick", [QUICK, 0], ids=["here", "in-another-process"])
+def test_graphviz_s_own_errors_are_not_lost(monkeypatch: pytest.MonkeyPatch, quick: int) -> None:
+    monkeypatch.setattr("lsu_onto.render.engine.QUICK", quick)
     with pytest.raises(RenderError, match="Graphviz failed: Error: syntax error in line 1"):
         lay_out('digraph {a [label=<<table><tr><td><font color="red"></font></td></tr></table>>]}', "svg")
     with pytest.raises(RenderError, match=r"Graphviz failed: .*a very long name or note\? an `\.html` has room"):
         lay_out(f"digraph {{{'a' * 100_000}}}", "svg")
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_a_large_diagram_is_laid_out_in_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Graphviz holds up the process that it is in: 2,000 classes took minutes without a word, deaf to Ctrl-C."""
+    draw(FIELD, tmp_path / "a.svg", "map")
+    monkeypatch.setattr("lsu_onto.render.engine.QUICK", 0)
+    monkeypatch.setattr("lsu_onto.render.engine._LOOK_S", 0.01)
+    monkeypatch.setattr("lsu_onto.progress.AFTER_S", 0.05)
+    draw(FIELD, tmp_path / "b.svg", "map")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert "Graphviz is at work (an `.html` needs none), for " in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program there is no script")
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo Error: no wand >&2; exit 1", "`dot` failed: Error: no wand"),
+        ("kill -9 $$", "`dot` failed: it was ended by signal 9"),
+        ("exit 0", "`dot` failed: it wrote nothing"),
+    ],
+)
+def test_a_dot_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
+    (tmp_path / "dot").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "dot").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RenderError, match=said):
+        lay_out("digraph {a}" * 100_000, "svg")  # more than a pipe holds
 
 
 def test_a_machine_without_fonts(tmp_path: Path) -> None:
