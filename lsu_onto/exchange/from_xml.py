@@ -72,6 +72,8 @@ class _Reader:
                 self._parser.Parse(b"", True)
         except OSError as e:
             raise ExchangeError(f"cannot read `{self.file}`: {e.strerror}") from None
+        except ExchangeError:  # our own, which is a ValueError, too
+            raise
         except (LookupError, ValueError) as e:  # an encoding that does not exist, or that expat cannot read
             raise ExchangeError(f"{self.file}:1:1: not XML that can be read: {e}; save it as UTF-8") from None
         except expat.ExpatError as e:

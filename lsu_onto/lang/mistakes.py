@@ -226,6 +226,12 @@ def _group(text: str) -> Guess | None:
 
 
 def _ids(text: str, at: int, before: str, rest: str) -> Guess | None:
+    half = re.match(r"[ \t]*((?P<low>\d*)[ \t]*\.{2,3}[ \t]*(?P<high>\d*))(?=[ \t]+[A-Za-z_])", text)
+    if half and at <= half.end() + 1 and not (half["low"] and half["high"]):
+        low = int(half["low"][:9] or 0)
+        high = half["high"] or max(255, low + 1)
+        help_ = f"a range has both its ends: write them, such as `{low}..{high}`"
+        return Guess(f"`{half[1].strip()}` is half a range", half.start(1), half.end(1), help_)
     dashed = re.match(r"[ \t]*((\d+)[ \t]*-[ \t]*(\d+))\b", text)
     if dashed and at <= dashed.end():
         return Guess(

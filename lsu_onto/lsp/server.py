@@ -75,6 +75,7 @@ class Server(LanguageServer):
         full = types.TextDocumentSyncKind.Full
         super().__init__("lsu-onto", __version__, text_document_sync_kind=full, protocol_cls=Protocol)
         self.session = Session(paths)
+        self.session.say = self.warn
         self.said_goodbye = False
         self._published: dict[str, Analysis] = {}
         self._took = 0.0
@@ -162,6 +163,9 @@ class Server(LanguageServer):
             self._complained = str(e)
         else:
             self._complained = ""
+
+    def warn(self, message: str) -> None:
+        self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, message))
 
     def close(self, path: str) -> None:
         uri = self.uri(path)

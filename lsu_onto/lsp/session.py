@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lsu_onto.library.disk import Disk
@@ -15,6 +15,8 @@ from lsu_onto.library.searchpath import files_below
 from lsu_onto.settings import Settings, find_settings
 
 _NOT_OURS = {"node_modules", "__pycache__", "site-packages"}
+_MANY = 10_000
+"""Folders that are looked into: an editor may have a whole disk open."""
 
 
 class Session:
@@ -29,6 +31,9 @@ class Session:
         """The folders of the editor: searched for references, but not on the search path, as in `validate`."""
         self.open: dict[str, str] = {}
         """Path → its address in the editor."""
+        self.say: Callable[[str], None] = lambda message: None
+        """Shows a message to the user."""
+        self._said: list[Path] = []
         self.given = list(paths)
         self._start(Settings(), {})
 
@@ -108,12 +113,29 @@ class Session:
         self._rest = max(1.0, 50 * (self._looked - start))
 
     def everywhere(self) -> list[str]:
-        """The `.tax` files of the search path and of the editor's folders, and the open documents."""
+        """The `.tax` files of the search path and of the editor's folders, and the open documents.
+
+        Of folders with very many subfolders, not all are looked into, which is said once.
+        """
         self.look(now=True)
         paths = self._disk.files()
         for folder in self.folders:
-            files = files_below(folder, enter=lambda name: not name.startswith(".") and name not in _NOT_OURS)
+            left = _MANY
+
+            def enter(name: str) -> bool:
+                nonlocal left
+                ours = not name.startswith(".") and name not in _NOT_OURS
+                left -= ours
+                return ours and left >= 0
+
+            files = files_below(folder, enter=enter)
             paths |= {str(f) for f in files if os.path.isfile(f)}  # noqa: PTH113 (it may be closed: Path raises)
+            if left < 0 and folder not in self._said:
+                self._said.append(folder)
+                self.say(
+                    f"`{folder}` has more than {_MANY} folders: references and names are looked for in some of them"
+                    " only. Open the folder of your project"
+                )
         return sorted(paths)
 
     def owns(self, path: str) -> bool:

@@ -49,7 +49,7 @@ def draw_polygons(path: Path, known: dict[str, int], max_pixels: int) -> Drawing
         steps = 0
         for polygon in content["objects"]:
             corners = [(x, y) for x, y in polygon["polygon"]]
-            if polygon.get("deleted") or len(corners) < 3:
+            if _is_deleted(polygon.get("deleted")) or len(corners) < 3:
                 continue
             if not all(-_FAR < place < _FAR for place in chain.from_iterable(corners)):
                 raise ValueError("a corner is NaN, infinite, or too far away to be drawn")
@@ -69,6 +69,20 @@ def draw_polygons(path: Path, known: dict[str, int], max_pixels: int) -> Drawing
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise wrong_json(path, error, _EXPECTED) from error
     return Drawing(np.asarray(image).astype(np.uint16), palette.labels)
+
+
+def _is_deleted(said: Any) -> bool:
+    """What an object says of it: 0 or 1, true or false. As a text, each of these is true to Python.
+
+    >>> [_is_deleted(said) for said in (None, 0, 1, False, "0", "No", "true")]
+    [False, False, True, False, False, False, True]
+    """
+    known = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+    if said is None or (isinstance(said, (int, float)) and said in (0, 1)):
+        return bool(said)
+    if isinstance(said, str) and said.strip().lower() in known:
+        return known[said.strip().lower()]
+    raise ValueError(f"`deleted` is {str(said)[:40]!r}; 0 or 1 is expected")
 
 
 def _without_repetitions(corners: list[tuple[float, float]]) -> list[tuple[float, float]]:

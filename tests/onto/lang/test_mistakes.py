@@ -266,6 +266,10 @@ def test_what_has_no_class_is_named() -> None:
         ("17 17 17 road", "e.g. `4 road #111111`"),  # CamVid's list
         ("road:128,64,128::", "e.g. `4 road #804080`"),  # of CVAT
         ("road,7", "write `7 road`"),
+        ("..3 road", "a range has both its ends: write them, such as `0..3`"),
+        ("3.. road", "such as `3..255`"),
+        ("3... road #808080", "such as `3..255`"),
+        (".. road", "such as `0..255`"),
     ],
 )
 def test_a_number_is_an_id_only_where_no_other_may_be(line: str, phrase: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from lsprotocol import types
 
 from helpers.lsp_client import Editor
+from lsu_onto.lsp.session import Session
 
 SOURCE = "tax 1\nsource s v1\n0 road\n"
 OVERLAP = "tax 1\ndataset {} v1 -> s v1\n1 a  ~ road\n"
@@ -45,3 +47,19 @@ def test_a_session(tmp_path: Path) -> None:
     assert message.endswith("pyproject.toml:2: [tool.lsu-onto]: there is no setting `ignor`; did you mean `ignore`?")
     assert save('[tool.lsu-onto]\npaths = ["sources"]\n') == ["TAX305"]
     assert editor.stop() == 0
+
+
+def test_a_whole_disk_is_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor may be opened in `/` or the home folder: each search took minutes."""
+    for n in range(8):
+        (tmp_path / f"{n}/deep").mkdir(parents=True)
+        (tmp_path / f"{n}/deep/a.tax").write_text(SOURCE)
+    session, said = Session(), list[str]()
+    session.say = said.append
+    session.folders = [tmp_path]
+    inside = [p for p in session.everywhere() if Path(p).is_relative_to(tmp_path)]
+    assert (len(inside), said) == (8, [])
+    monkeypatch.setattr("lsu_onto.lsp.session._MANY", 12)
+    inside = [p for p in (session.everywhere(), session.everywhere())[1] if Path(p).is_relative_to(tmp_path)]
+    assert len(inside) == 4
+    assert [f"`{tmp_path}` has more than 12 folders" in message for message in said] == [True]

@@ -247,6 +247,10 @@ AWAY = b"""{"imgHeight": 9, "imgWidth": 9, "objects": [
         (b'{"imgHeight": 100000, "imgWidth": 100000, "objects": []}', "100000 x 100000 pixels"),
         (b'{"imgHeight": -1, "imgWidth": 5, "objects": []}', "another form"),
         (b'{"imgHeight": 4.5, "imgWidth": 5, "objects": []}', "a size of 4.5 pixels"),
+        (
+            AWAY.replace(b'"label"', b'"deleted": "perhaps", "label"') % b"1",
+            "`deleted` is 'perhaps'; 0 or 1 is expected",
+        ),
         *((AWAY % number, "a corner is NaN") for number in (b"NaN", b"-Infinity", b"1e30")),
     ],
 )
