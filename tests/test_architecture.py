@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,17 +25,20 @@ def module(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(file: Path) -> Iterator[tuple[str, str]]:
+@cache
+def imports(file: Path) -> tuple[tuple[str, str], ...]:
     """`(module, name)` of every import in a file, wherever it stands; name is empty for `import module`."""
     here = module(file).split(".")
     package = here if file.stem == "__init__" else here[:-1]
+    found: list[tuple[str, str]] = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
+            found += ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             name = ".".join([*base, *([node.module] if node.module else [])])
-            yield from ((name, alias.name) for alias in node.names)
+            found += ((name, alias.name) for alias in node.names)
+    return tuple(found)
 
 
 def inside(name: str, package: str) -> bool:
@@ -202,7 +206,7 @@ def test_lsu_seg_imports_only_the_public_api(file: Path) -> None:
 def test_one_module_touches_the_registries_of_mmseg(file: Path) -> None:
     if module(file) != "lsu_seg.openmmlab.registry":
         assert not any(inside(name, "mmseg.registry") for name, _ in imports(file))
-        assert ("mmseg", "registry") not in set(imports(file))
+        assert ("mmseg", "registry") not in imports(file)
 
 
 def test_folders_are_made_in_one_place() -> None:

@@ -185,6 +185,7 @@ def _serve(path: str, modules: list[str], env: dict[str, str]) -> None:
     if "lsu_seg.cli" in modules:
         _load_decoder()
         _leave_configs_unformatted()
+        _spare_openmmlab()
     gc.collect()
     gc.freeze()  # processes share what is there
     gc.enable()
@@ -232,6 +233,15 @@ def _leave_configs_unformatted() -> None:
     from helpers.configs import lay_out_by, parsed
 
     lay_out_by(parsed)
+
+
+def _spare_openmmlab() -> None:
+    from mmengine.visualization import Visualizer
+
+    from helpers.openmmlab import spare
+
+    spare()
+    Visualizer("spare")  # its figure is there for every process
 
 
 def _become(request: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
-from types import SimpleNamespace
 
 import pytest
 
@@ -36,12 +35,11 @@ def unformatted_configs() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def datasets_leave_garbage_to_the_collector() -> None:
-    """MMEngine has it look through everything for each dataset that is built: 20 ms, thousands of times."""
+def spared_openmmlab() -> None:
     if find_spec("mmengine"):
-        from mmengine.dataset import base_dataset
+        from helpers.openmmlab import spare
 
-        base_dataset.gc = SimpleNamespace(collect=lambda: 0)
+        spare()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -62,7 +62,7 @@ OTHERS = (
 )
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=[pytest.mark.slow] * (n > 1)) for n in range(5)])
 def test_mutated_files_are_imported_or_refused(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
 

@@ -11,7 +11,7 @@ import pytest
 
 import lsu_onto
 from helpers.tax import SOURCE, TAX
-from lsu_onto.library import pipe, searchpath
+from lsu_onto.library import pipe, searchpath, workspace
 from lsu_onto.library.library import Library
 
 OTHER = SOURCE.replace("source demo", "source other")
@@ -52,6 +52,8 @@ def test_of_copies_each_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_what_is_remembered_of_a_file_between_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its headers, as long as it is the same file and was settled when it was read: its age and size say too little."""
+    shipped = searchpath.files_below(searchpath.shipped())
+    assert workspace._parsed_before.cache_parameters()["maxsize"] > 2 * len(shipped)
     lsu_onto.load("demo_town")
     read: list[str] = []
     headers = searchpath._headers

@@ -76,10 +76,30 @@ def decode_rows(x):
 
 decode_rows._cache = _Cache(decode_rows._cache)
 cpu.decode_rows = decode_rows
-cpu._announced("uint8", lambda: print(decode_rows(2)))
-print(sum(decode_rows._cache_hits.values()))
+answers = []
+cpu._announced("uint8", lambda: answers.append(decode_rows(2)))
+answers.append(sum(decode_rows._cache_hits.values()))
 """
 """Another function behind the decoder's cache, because the decoder takes ten seconds to compile."""
+
+AGAIN = """
+import importlib
+import small
+
+def index():
+    [found] = cache.rglob("small*.nbi")
+    return found
+
+def damage(): index().write_bytes(index().read_bytes()[:50])
+def close(): index().chmod(0)
+
+print(small.answers)
+for step in (None, damage, None, close, None):
+    if step:
+        step()
+    importlib.reload(small)  # another function, which looks for what was kept
+    print(small.answers)
+"""
 
 
 def test_a_cache_that_cannot_be_used_costs_a_compilation_and_not_the_run(
@@ -87,30 +107,24 @@ def test_a_cache_that_cannot_be_used_costs_a_compilation_and_not_the_run(
 ) -> None:
     cache = tmp_path / "cache"
     (copy.parent / "small.py").write_text(WITHOUT_COMPILING)
-    start = f"import sys; from numba import config; config.CACHE_DIR = {str(cache)!r}"
-    start += f"; sys.path.insert(0, {str(copy.parent)!r})"
+    start = f"import sys; from pathlib import Path; from numba import config; cache = Path({str(cache)!r})"
+    start += f"; config.CACHE_DIR = str(cache); sys.path.insert(0, {str(copy.parent)!r})"
 
-    def again(before: str = "") -> tuple[list[str], str]:
+    def run(code: str) -> tuple[list[str], str]:
         errors = tmp_path / "stderr"
-        code = f"{start}\nsys.stderr = open({str(errors)!r}, 'w')\n{before}\nimport small"
+        code = f"{start}\nsys.stderr = open({str(errors)!r}, 'w')\n{code}"
         exit_code, printed = libraries.run(tmp_path / "stdout", code=code, unprivileged=True)
         assert exit_code == 0, errors.read_text()
-        return printed.split("\n")[:2], errors.read_text()
+        return printed.splitlines(), errors.read_text()
 
-    assert again() == (["3", "0"], "")
-    assert again() == (["3", "1"], "")  # out of the cache
-    [index] = cache.rglob("small*.nbi")
-    index.write_bytes(index.read_bytes()[:50])
-    assert again() == (["3", "0"], "")
-    assert again() == (["3", "1"], "")  # so the cache has been mended
-    index.chmod(0)
-    assert again() == (["3", "0"], "")
-    assert again() == (["3", "1"], "")
+    compiled, kept = "[3, 0]", "[3, 1]"
+    lines, said = run(AGAIN)
+    assert (lines, said) == ([compiled, kept, compiled, kept, compiled, kept], "")  # so each time it was mended
+    assert run("import small; print(small.answers)") == ([kept], "")  # in another process
     shutil.rmtree(cache)
-    answer, said = again(
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
-    )  # as on a full disk
-    assert answer == ["3", "0"]
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"  # as on a full disk
+    lines, said = run(f"{full}; import small; print(small.answers)")
+    assert lines == [compiled]
     assert said.startswith("the compiled CPU decoder cannot be kept for the next time (OSError: ")
     assert said.endswith(": set NUMBA_CACHE_DIR to a folder that is writable\n")
 

@@ -143,7 +143,7 @@ def test_groups_are_classes_of_their_own(tmp_path: Path) -> None:
 
     text = table(report)
     assert "IoU of a group" in text and any(x.split()[0] == "thing.vehicle" for x in text.splitlines() if x.strip())
-    files.write(tmp_path, report, sets)
+    files.write_figures(tmp_path, report, sets)
     lines = list(csv.DictReader(io.StringIO((tmp_path / "classes.csv").read_text())))
     assert [x["class"] for x in lines if (x["set"], x["view"]) == ("(pooled)", "groups")] == [
         "thing",
@@ -155,18 +155,18 @@ def test_groups_are_classes_of_their_own(tmp_path: Path) -> None:
 
 def test_groups_are_compared(tmp_path: Path) -> None:
     for name, one in (("a", measured(2, 0.7, constraint=GROUPED)), ("b", measured(3, 0.8, constraint=GROUPED))):
-        files.write(tmp_path / name, document({"val": one}), {"val": one})
+        files.write_figures(tmp_path / name, document({"val": one}), {"val": one})
     a, b = (tmp_path / name / "evaluation.json" for name in "ab")
     result = compare(a, b)
     thing = result["sets"]["val"]["views"]["source"]["groups"][0]
     assert thing["name"] == "thing" and thing["exceeds"] and thing["difference"] == thing["b"] - thing["a"]
     assert "val, groups of src" in as_text(result)
     plain = measured(3, 0.8)
-    files.write(tmp_path / "plain", document({"val": plain}), {"val": plain})
+    files.write_figures(tmp_path / "plain", document({"val": plain}), {"val": plain})
     assert "groups" not in compare(a, tmp_path / "plain" / "evaluation.json")["sets"]["val"]["views"]["source"]
     coarse = replace(WORLD, source_groups=("thing", "thing", "flat", "flat"))
     mixed = {"val": measured(2, 0.7, constraint=GROUPED), "other": measured(3, 0.8, constraint=coarse)}
-    files.write(tmp_path / "mixed", document(mixed), mixed)
+    files.write_figures(tmp_path / "mixed", document(mixed), mixed)
     same = compare(*[tmp_path / "mixed" / "evaluation.json"] * 2)
     assert [g["name"] for g in same["sets"]["other"]["views"]["source"]["groups"]] == ["thing", "flat"]
     assert "groups" not in same["pooled"]["views"]["source"]
@@ -227,7 +227,7 @@ def test_pictures_have_room_for_every_class(k: int) -> None:
 def evaluations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("evaluations")
     for name, one in (("a", measured(2, 0.7)), ("b", measured(3, 0.8)), ("few", measured(3, 0.8, images=9))):
-        files.write(root / name, document({"val": one}), {"val": one})
+        files.write_figures(root / name, document({"val": one}), {"val": one})
     return root
 
 
@@ -335,10 +335,10 @@ def test_what_cannot_be_compared(folders: Path) -> None:
 
 def test_a_comment_in_the_taxonomy_changes_no_comparison(folders: Path) -> None:
     sets = {"val": replace(measured(3, 0.7), constraint=replace(WORLD, sha256="1" * 64))}
-    files.write(folders / "commented", document(sets), sets)
+    files.write_figures(folders / "commented", document(sets), sets)
     assert compare(folders / "a/evaluation.json", folders / "commented/evaluation.json")["sets"]["val"]["paired"]
     other = {"val": replace(sets["val"], constraint=replace(WORLD, raw=WORLD.raw + 1))}
-    files.write(folders / "other", document(other), other)
+    files.write_figures(folders / "other", document(other), other)
     with pytest.raises(EvaluationError, match="differ in the taxonomy_sha256 of set `val`"):
         compare(folders / "a/evaluation.json", folders / "other/evaluation.json")
 
@@ -371,7 +371,7 @@ def test_compare_without_the_sums_per_image(folders: Path) -> None:
 def test_compare_pools_the_sets(tmp_path: Path) -> None:
     for name, right in (("a", 0.5), ("b", 0.7)):
         sets = {"x": measured(2, right), "y": measured(3, right, images=9)}
-        files.write(tmp_path / name, document(sets), sets)
+        files.write_figures(tmp_path / name, document(sets), sets)
     result = compare(tmp_path / "a/evaluation.json", tmp_path / "b/evaluation.json")
     pooled = result["pooled"]
     assert (pooled["images"], list(pooled["views"])) == ([39, 39], ["source", "set"])
