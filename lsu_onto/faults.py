@@ -73,11 +73,19 @@ def _package(filename: str) -> str:
     return ""
 
 
+def _is_generated(filename: str) -> bool:
+    """Whether a compiler wrote the file: `torch.compile` and Triton keep theirs in folders of their own."""
+    folders = [os.environ.get(name) for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")]
+    return any(folder and Path(filename).is_relative_to(folder) for folder in folders) or any(
+        part.startswith("torchinductor_") or part == ".triton" for part in Path(filename).parent.parts
+    )
+
+
 def _is_users(filename: str) -> bool:
     """Whether a file belongs neither to us, nor to Python, nor to an installed package."""
     if filename.startswith("<") or _package(filename):
         return False
-    if filename.endswith(_COMPILED) and not os.path.exists(filename):  # noqa: PTH110 (Path raises)
+    if _is_generated(filename) or filename.endswith(_COMPILED) and not os.path.exists(filename):  # noqa: PTH110 (Path raises)
         return False
     # The folders of modules, and not all of `sys.prefix`: a project may lie beside its environment's `lib`
     known = sysconfig.get_paths()

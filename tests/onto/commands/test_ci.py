@@ -72,7 +72,8 @@ def test_the_steps_of_the_action(repository: Path, strict: str, status: int) -> 
     program.chmod(0o755)
     steps = {s["name"]: s for s in ACTION["runs"]["steps"]}
     output = repository / "output"
-    env = dict(os.environ, RUNNER_TEMP="runner temp", GITHUB_OUTPUT=str(output), PATHS="maps", STRICT=strict)
+    (repository / "-x.tax").write_text("tax 1\nsource x v1\n0 road\n")  # a pattern may name it
+    env = dict(os.environ, RUNNER_TEMP="runner temp", GITHUB_OUTPUT=str(output), PATHS="*x.tax maps", STRICT=strict)
     assert steps["Validate"]["env"].keys() == {"PATHS", "STRICT"}
     bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]  # as GitHub starts it
     done = subprocess.run([*bash, steps["Validate"]["run"]], env=env, capture_output=True, text=True, check=True)

@@ -136,11 +136,14 @@ def test_a_fault_of_ours_says_so_and_keeps_its_traceback(
     assert ended(monkeypatch, error).exception is error  # nowhere to keep it
 
 
-def test_whose_code_a_file_is(tmp_path: Path) -> None:
+def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults._is_users(str(tmp_path / "net.py"))
     assert faults._is_users(str(Path(sys.prefix) / "project" / "net.py")), "a project in its environment's folder"
     ours = ("<frozen runpy>", click.__file__, re.__file__, faults.__file__, "pycocotools/_mask.pyx")
     assert not any(map(faults._is_users, ours))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    written = ("cache/ab/cab.py", "torchinductor_me/ab/cab.py", ".triton/cache/0/launcher.py")
+    assert not any(faults._is_users(str(tmp_path / file)) for file in written), "by `torch.compile`"
 
 
 @pytest.mark.parametrize("where", ["message", "cause"])
