@@ -85,7 +85,7 @@ def _is_users(filename: str) -> bool:
     """Whether a file belongs neither to us, nor to Python, nor to an installed package."""
     if filename.startswith("<") or _package(filename):
         return False
-    if _is_generated(filename) or filename.endswith(_COMPILED) and not os.path.exists(filename):  # noqa: PTH110 (Path raises)
+    if _is_generated(filename) or (filename.endswith(_COMPILED) and not os.path.exists(filename)):  # noqa: PTH110 (Path raises)
         return False
     # The folders of modules, and not all of `sys.prefix`: a project may lie beside its environment's `lib`
     known = sysconfig.get_paths()
