@@ -207,8 +207,9 @@ def class_map(source: str, to: str, through: Iterable[str] = (), paths: Iterable
     """
     from lsu_onto.algebra.between import class_map as between
     from lsu_onto.library.library import Library, searched
+    from lsu_onto.library.names import text_of
 
-    return between(Library(searched(paths)), os.fspath(source), os.fspath(to), through)
+    return between(Library(searched(paths)), text_of(source), text_of(to, "to"), through)
 
 
 def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
@@ -247,8 +248,11 @@ def draw(
     import pathlib
 
     from lsu_onto.library.library import Library, searched
+    from lsu_onto.render import RenderError
     from lsu_onto.render import draw as draw_ontology
 
+    if not isinstance(target, (str, os.PathLike)):
+        raise RenderError(f"`target` is {target!r}; expected the path of a file, such as `map.svg`")
     draw_ontology(Library(searched(paths)).ontology(name, source), pathlib.Path(target), view)
 
 

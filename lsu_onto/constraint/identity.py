@@ -43,7 +43,7 @@ of them: they change nothing that is made from it. Nor do prompts: a model that 
 
 def content_sha256(constraint: Constraint, parts: tuple[Part, ...]) -> str:
     """The sha256 of some parts of a constraint, or, without any, of all."""
-    if unknown := [part for part in parts if part not in FIELDS]:
+    if unknown := [part for part in parts if not isinstance(part, str) or part not in FIELDS]:
         raise UserError(f"a constraint has no part {unknown[0]!r}; its parts are {', '.join(FIELDS)}")
     digest = hashlib.sha256()
     for part, names in FIELDS.items():

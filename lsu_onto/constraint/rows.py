@@ -58,7 +58,10 @@ def rows_of(constraint: Constraint, table: RowTable, values: ArrayLike, unknown:
             "found a masked array, whose mask says nothing to labels; give its pixels a value of `void:` first:"
             " `labels.filled(255)`"
         )
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise LabelValueError(f"found rows of several lengths, which are no image ({error}); expected [H, W]") from None
     raw = _raw(constraint.encoding, array)
     rows = table.look_up(raw)
     if unknown == "keep" or rows.min(initial=0) > ROW_UNKNOWN:

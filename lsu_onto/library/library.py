@@ -118,7 +118,7 @@ class Library:
 
 
 def _listed(paths: Iterable[str | Path]) -> list[Path]:
-    if isinstance(paths, (str, os.PathLike)):  # each of whose letters would be a folder, `/` among them
+    if isinstance(paths, (str, bytes, os.PathLike)):  # each of whose letters would be a folder, `/` among them
         raise UserError(f"`paths` is {os.fspath(paths)!r}; expected a list of folders: `[{os.fspath(paths)!r}]`")
     given = list(paths) if isinstance(paths, Iterable) else paths
     if not isinstance(given, list) or any(not isinstance(p, (str, os.PathLike)) for p in given):

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from lsu_onto.errors import UserError
 from lsu_onto.library.searchpath import Entry
 from lsu_onto.library.workspace import Workspace
 from lsu_onto.ontology.model import Taxonomy
@@ -23,6 +24,17 @@ def file_and_name(name: str) -> tuple[str, str]:
     """The file that is meant, and which of its taxonomies: `field.tax`, `fleet.tax v2`, `fleet.tax fleet v2`."""
     behind = _FILE.fullmatch(name)
     return (behind[1], behind[2] or "") if behind else ("", name)
+
+
+def text_of(name: object, what: str = "source") -> str:
+    """A name or a path that a caller in Python gives, as text.
+
+    Raises:
+        UserError: it is neither; a list, say.
+    """
+    if not isinstance(name, (str, os.PathLike)):
+        raise UserError(f"`{what}` is {name!r}; expected the name of a source taxonomy, or a `.tax` file")
+    return os.fspath(name)
 
 
 def spaced(name: str) -> str:

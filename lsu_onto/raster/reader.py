@@ -90,6 +90,8 @@ def read_raster(path: str | os.PathLike[str], data: bytes | None = None, *, max_
     ([[7, 26003]], 'grey16', '16-bit grey PNG')
     """
     need_pillow()
+    if not isinstance(path, (str, os.PathLike)):
+        raise LabelFileError(f"the path of a label file is a {type(path).__name__}; expected text or a `Path`")
     if data is None:
         data = _read(Path(path))
     if _is_png(data):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from lsu_onto.errors import UserError
 from lsu_onto.exchange.skeleton import need_source
 from lsu_onto.library.library import Library, searched
+from lsu_onto.library.names import text_of
 from lsu_onto.ontology.model import Dataset, Source, TaxClass, bare
 from lsu_onto.starter.known import Known, Said, known
 from lsu_onto.starter.spelling import group_names, meaningful, spellings
@@ -68,7 +68,7 @@ def by_name(
     """
     folders = searched(paths)
     library = Library(folders)
-    d, s = need_dataset(library, dataset), need_source(os.fspath(source), tuple(map(str, folders)))
+    d, s = need_dataset(library, dataset), need_source(text_of(source), tuple(map(str, folders)))
     return compare_names(d, s, known(library, s, frozenset(without), (d.name, s.name)))
 
 

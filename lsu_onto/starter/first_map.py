@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lsu_onto.exchange.draft import allowed_relation, map_rows
 from lsu_onto.exchange.skeleton import need_source
 from lsu_onto.lang.fmt import format_text
 from lsu_onto.library.library import Library, searched
+from lsu_onto.library.names import text_of
 from lsu_onto.ontology.model import Dataset, Source
 from lsu_onto.starter.by_name import need_dataset
 
@@ -81,9 +81,11 @@ def first_map(
     Raises:
         UserError: there is no such dataset or source, or the file would not be valid.
     """
+    if isinstance(about, str):
+        raise UserError(f"`about` is {about!r}; expected a list of lines: `[{about!r}]`")
     search = [*map(str, searched(paths))]
     library = Library(search)
-    d, s = need_dataset(library, dataset), need_source(os.fspath(source), tuple(search))
+    d, s = need_dataset(library, dataset), need_source(text_of(source), tuple(search))
     _refuse_mapped(library, d, s)
     file = str(Path(d.span.file).with_name(f"{d.name}-{s.name}.tax"))
     _need_rows(rows, d, s)
@@ -126,6 +128,8 @@ def _need_rows(rows: Sequence[FirstRow], d: Dataset, s: Source) -> None:
     if len(rows) != len(d.classes):
         raise UserError(f"found {len(rows)} rows; expected {len(d.classes)}, one for each class of `{d.name}`")
     for c, row in zip(d.classes, rows, strict=True):
+        if not isinstance(row.allowed, Collection):
+            raise UserError(f"the row of `{c.name}` allows {row.allowed!r}; expected several channels: `(0,)`")
         if wrong := [a for a in row.allowed if not isinstance(a, (int, np.integer)) or not 0 <= a <= k]:
             raise UserError(
                 f"the row of `{c.name}` allows {wrong[0]!r}; expected channels of `{s.name}`, 0 to {k - 1}, or {k} for"

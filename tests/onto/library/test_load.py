@@ -162,6 +162,22 @@ def test_paths_are_folders_that_are_there(paths: Any, message: str, here: Path) 
             ask()
 
 
+def test_what_is_no_name_is_refused() -> None:
+    """By all in the same way: a list, or an array where its file is meant."""
+    odd: Any = ["cityscapes"]
+    town = lsu_onto.load("demo_town", source="demo")
+    for ask, message in (
+        (lambda: lsu_onto.class_map("vistas", odd), r"`to` is \['cityscapes'\]; expected the name"),
+        (lambda: lsu_onto.by_name("idd", odd), r"`source` is \['cityscapes'\]; expected the name"),
+        (lambda: lsu_onto.draw("demo_town", odd), r"`target` is \['cityscapes'\]; expected the path"),
+        (lambda: lsu_onto.read_raster(odd), "the path of a label file is a list"),
+        (lambda: town.content_sha256(odd), "a constraint has no part"),
+        (lambda: town.rows([[1, 2], [3]]), "rows of several lengths"),
+    ):
+        with pytest.raises(lsu_onto.UserError, match=message):
+            ask()
+
+
 @pytest.mark.parametrize("name", ["vistas v1.2", "vistas@v1.2", "vistas_v12"])
 def test_a_version_is_named_in_several_ways(name: str) -> None:
     c = lsu_onto.load(name, source="cityscapes@v1")

@@ -141,8 +141,11 @@ def test_rows_of_another_form_are_refused(town: Path) -> None:
         ),
         ([*rows[1:], FirstRow((0,), "in")], "the operator of `gully` is 'in'; expected one of =, <, >, ~"),
         ([*rows[1:], FirstRow((0,), "<", "ab")], r"the notes of `gully` are 'ab'; expected several texts"),  # type: ignore[arg-type]
+        ([*rows[1:], FirstRow(0)], r"the row of `gully` allows 0; expected several channels: `\(0,\)`"),  # type: ignore[arg-type]
         (["road"] * 7, "expected a `FirstRow` for each class of `my`"),
     ):
         with pytest.raises(lsu_onto.UserError, match=message):
             first_map(town, "cityscapes", changed)
+    with pytest.raises(lsu_onto.UserError, match=r"`about` is 'two'; expected a list of lines"):
+        first_map(town, "cityscapes", rows, "two")  # each letter was a line
     assert "# two\n# lines\nmap my" in first_map(town, "cityscapes", rows, ["two\nlines"]).text
