@@ -16,7 +16,7 @@ import yaml
 
 from lsu_seg.errors import ConfigError
 
-_QUOTED = re.compile(r"""["'][^"'\n]*(\{\{\s*_base_\.[\w.]+\s*\}\})""")
+_QUOTED = re.compile(r"""["'][^"':,\n]*(\{\{\s*_base_\.[\w.]+\s*\}\})""")
 
 _LEFT = re.compile(r'''"_([\w.]+)_[0-9a-f]{6}"''')
 """What mmengine writes for the time being, in the form of a text of its own."""
@@ -35,7 +35,7 @@ def check_bases(path: Path) -> None:
 
 def _walk(path: Path, above: list[Path]) -> None:
     stated = _stated(path)
-    names = stated if isinstance(stated, (list, tuple)) else [stated] if stated is not None else []
+    names = stated if isinstance(stated, (list, tuple)) else [stated]
     if not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path} cannot be read: its `_base_` is {stated!r}; expected the name of a file, or a list")
     above = [*above, path.resolve()]
@@ -109,23 +109,28 @@ def _is(filename: str, path: Path) -> bool:
 
 
 def _stated(path: Path) -> Any:
-    """What stands as `_base_`; None where there is none, where code makes it, or where the text cannot be read."""
+    """What stands as `_base_`; nothing where there is none, where code makes it, or where the text cannot be read."""
     try:
         if path.suffix == ".py":
             for line in ast.parse(_text(path)).body:
                 if isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") == "_base_":
                     return ast.literal_eval(line.value)
-            return None
+            return ()
         values = _parsed(path)
     except (ValueError, SyntaxError, RecursionError, MemoryError, yaml.YAMLError):
         # A text with `{{ _base_.x }}` is neither YAML nor JSON before mmengine has put something there.
         found = re.search(r"""^[\s{]*["']?_base_["']?\s*:\s*["']?([^\s"',\]]+)["']?\s*,?\s*$""", _text(path), re.M)
-        return found[1] if found and not found[1].startswith("[") else None
-    return values.get("_base_") if isinstance(values, dict) else None
+        return found[1] if found and not found[1].startswith("[") else ()
+    return values.get("_base_", ()) if isinstance(values, dict) else ()
 
 
 def _parsed(path: Path) -> Any:
-    return json.loads(_text(path)) if path.suffix == ".json" else yaml.safe_load(_text(path))
+    if path.suffix == ".json":
+        return json.loads(_text(path))
+    try:
+        return yaml.safe_load(_text(path))
+    except (AttributeError, KeyError, TypeError) as error:  # of `!!bool x`
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _unreadable(path: Path) -> Exception | None:

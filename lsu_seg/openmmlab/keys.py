@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from keyword import iskeyword
 from types import NoneType
 from typing import Any
 
@@ -50,6 +51,13 @@ def check_keys(cfg: Config) -> None:
         near = _misspelt(key, known) if key not in known else None
         if near and not _is_used(key, cfg.text):
             raise ConfigError(f"{cfg.filename}: nothing reads the key `{key}`; did you mean `{near}`?")
+        if not key.isidentifier() or iskeyword(key):  # of YAML and JSON: mmengine keeps a copy in Python
+            raise ConfigError(f"{cfg.filename}: the key `{key}` is no name; write letters, digits and `_` alone")
+        if key == "_delete_":
+            raise ConfigError(
+                f"{cfg.filename}: `_delete_` stands at the top, where it deletes nothing: write it into the part that"
+                " is to replace an inherited one, as in `model = dict(_delete_=True, …)`, or leave out the `_base_`"
+            )
     for section, keys in SECTIONS.items():
         if not isinstance(cfg.get(section), (Mapping, NoneType)):
             raise ConfigError(f"{cfg.filename}: `{section}` is {cfg[section]!r}; expected `dict(…)`")

@@ -13,6 +13,8 @@ from lsu_seg.errors import ConfigError
 
 _CODE = tuple(f"tag:yaml.org,2002:python/{kind}" for kind in ("object", "name", "module"))
 """Tags that import and call whatever they name. mmengine's reader obeys them; a config that is code ends in `.py`."""
+_MOST = 10**6
+"""Values: more than any config has, and fewer than take minutes to copy."""
 
 
 def check_text_config(path: Path, seen: frozenset[Path] = frozenset()) -> None:
@@ -22,7 +24,7 @@ def check_text_config(path: Path, seen: frozenset[Path] = frozenset()) -> None:
 
     Raises:
         ConfigError: a key stands twice, so that all but the last would be lost; a tag would run code; a key at the top
-            is no string.
+            is no string; a value is a date; anchors are copied without end.
     """
     if path.suffix not in (".yaml", ".yml", ".json") or path.resolve() in seen:
         return
@@ -41,11 +43,21 @@ def check_text_config(path: Path, seen: frozenset[Path] = frozenset()) -> None:
                 f"{_place(path, node)} the tag `{node.tag.replace('tag:yaml.org,2002:', '!!')}` would run code, and a"
                 " config of YAML must not: write a value, or a config that ends in `.py`"
             )
+        if node.tag == "tag:yaml.org,2002:timestamp":  # which mmengine cannot write down again
+            raise ConfigError(f"{_place(path, node)} `{node.value}` is a date to YAML; write it in quotes")
         if isinstance(node, yaml.MappingNode):
             _check_keys(path, node, is_top=node is root)
             if node is root:
                 bases = [base for key, value in node.value if key.value == "_base_" for base in _texts(value)]
+    if _expanded(root) > _MOST:
+        raise ConfigError(
+            f"{path}: its anchors stand for more than {_MOST:,} values, as they are copied into each other: write fewer"
+        )
     for base in bases:
+        if "\0" in base:
+            raise ConfigError(
+                f"{path} cannot be read: its `_base_` is {base!r}; expected the name of a file, or a list"
+            )
         check_text_config(path.parent / base, seen | {path.resolve()})
 
 
@@ -83,10 +95,27 @@ def _nodes(root: Any) -> Iterator[Any]:
             continue
         seen.add(id(node))
         yield node
-        if isinstance(node, yaml.MappingNode):
-            todo += [part for pair in reversed(node.value) for part in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            todo += reversed(node.value)
+        todo += reversed(_parts(node))
+
+
+def _expanded(root: Any) -> int:
+    """How many values a text stands for: every mention of an anchor is a copy of what it names."""
+    known: dict[int, int] = {}
+    todo = [(root, False)] if root is not None else []
+    while todo:
+        node, inside_known = todo.pop()
+        if inside_known:
+            known[id(node)] = 1 + sum(known.get(id(part), 1) for part in _parts(node))
+        elif id(node) not in known:
+            known[id(node)] = 1  # until it is counted, so that circles end
+            todo += [(node, True), *((part, False) for part in _parts(node))]
+    return known.get(id(root), 0)
+
+
+def _parts(node: Any) -> list[Any]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def _texts(node: Any) -> list[str]:

@@ -172,6 +172,27 @@ def test_a_file_of_data_that_is_no_config(tmp_path: Path, text: str, message: st
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a.b: 1\n", "the key `a.b` is no name; write letters, digits and `_` alone"),
+        ("'': 1\n", "the key `` is no name"),
+        ("class: 1\n", "the key `class` is no name"),
+        ("_delete_: true\n", "`_delete_` stands at the top, where it deletes nothing"),
+        ("x: !!timestamp y\n", "a.yaml:1: `y` is a date to YAML"),
+        ("model:\n  date: 2020-01-01\n", "a.yaml:2: `2020-01-01` is a date to YAML; write it in quotes"),
+        (
+            "a0: &a0 [1, 1]\n" + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(20)),
+            "a.yaml: its anchors stand for more than 1,000,000 values",
+        ),
+    ],
+)
+def test_data_that_is_no_config_of_mmengines(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
         ("assert 1 == 2\n", "AssertionError: in line 1, `assert 1 == 2`"),
         ("import torch\n\nclass Net(torch.nn.Module):\n    pass\n", r"RuntimeError: in line 3, `class Net\("),
         ("x = " + "-" * 9000 + "1\n", r"\w+Error: \S"),
@@ -208,6 +229,11 @@ def test_a_config_without_an_end_is_named_so(tmp_path: Path) -> None:
             r"`\{\{ _base_\.x \}\}` in `y\.0` is in quotes, or a part of a text, .*; in Python, `f'…\{_base_\.x\}…'`",
         ),
         (["a.yaml|_base_: b.py\ny: c/{{ _base_.x }}", "b.py|x = 3"], r"in `y` is in quotes, .* without quotes$"),
+        (["a.py|_base_ = None"], "its `_base_` is None; expected the name of a file, or a list"),
+        (["a.yaml|_base_: ~"], "its `_base_` is None; expected the name of a file, or a list"),
+        (['a.yaml|_base_: "b\\0"'], r"its `_base_` is 'b\\x00'; expected the name of a file, or a list"),
+        (["a.yaml|x: !!bool y"], "KeyError: 'y'$"),
+        (["a.json|{'_base_': 'b.py', 'y': {{ _base_.z }}}", "b.py|x = 3"], "KeyError: 'z'$"),  # which has no quotes
     ],
 )
 def test_a_mistake_in_what_a_config_inherits(tmp_path: Path, files: list[str], message: str) -> None:
