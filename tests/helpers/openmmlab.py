@@ -5,20 +5,18 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from mmengine.dataset import base_dataset
-from mmengine.visualization import Visualizer
-
-make_figure = Visualizer._initialize_fig
-figures: dict[str, Any] = {}
-
-
-def figure(self: Visualizer, settings: dict[str, Any]) -> Any:
-    if repr(settings) not in figures:
-        figures[repr(settings)] = make_figure(self, settings)
-    return figures[repr(settings)]
-
 
 def spare() -> None:
     """No look at everything there is for garbage, 20 ms a dataset; one figure for all visualizers, 40 ms a Runner."""
+    from mmengine.dataset import base_dataset
+    from mmengine.visualization import Visualizer
+
+    make, made = Visualizer._initialize_fig, dict[str, Any]()
+
+    def figure(self: Visualizer, settings: dict[str, Any]) -> Any:
+        if repr(settings) not in made:
+            made[repr(settings)] = make(self, settings)
+        return made[repr(settings)]
+
     base_dataset.gc = SimpleNamespace(collect=lambda: 0)
     Visualizer._initialize_fig = figure

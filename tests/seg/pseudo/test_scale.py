@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 @pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_every_step_is_taken_once(server: Server, tmp_path: Path, number: int) -> None:
-    options = [tmp_path / "world", "--images", 200, "--labelled", 150, "--processes", number]
+    options = [tmp_path / "world", "--images", 100, "--labelled", 75, "--processes", number]
     code, said = server.run(tmp_path / "log", *options, code=START)
     assert code == 0, said
     rows = {row["step"]: row for row in map(json.loads, (tmp_path / "world/scale.jsonl").read_text().splitlines())}
@@ -32,4 +32,4 @@ def test_every_step_is_taken_once(server: Server, tmp_path: Path, number: int) -
     code, said = server.run(tmp_path / "log", *options, code=START)
     assert (code, [line for line in said.splitlines() if line.startswith("{")]) == (0, [])
     code, said = server.run(tmp_path / "log", tmp_path / "world", "--images", 300, code=START)
-    assert code == 1 and "scale.jsonl has figures of 200 images; give `--images 200`" in said
+    assert code == 1 and "scale.jsonl has figures of 100 images; give `--images 100`" in said
