@@ -31,6 +31,7 @@ from lsu_seg.layout.images import (
     png_depth,
     stored_bits,
 )
+from lsu_seg.layout.pairs import DatasetError
 from lsu_seg.openmmlab.registry import TRANSFORMS, register
 from lsu_seg.targets.class_pixels import class_counts
 from lsu_seg.targets.reader import TargetReader
@@ -234,7 +235,7 @@ class TaxMosaic(RandomMosaic):
         img_scale, center_ratio_range, pad_val, seg_pad_val: as in `RandomMosaic`.
 
     Raises:
-        DatasetError: a setting that is of another type, or out of range.
+        DatasetError: a setting that is of another type, or out of range; an image has a side that would vanish.
     """
 
     def __init__(
@@ -276,6 +277,14 @@ class TaxMosaic(RandomMosaic):
         if not results["mix_results"]:
             return results
         images = [results, *results["mix_results"]]
+        for image in images:
+            height, width = image["img"].shape[:2]
+            ratio = min(self.img_scale[0] / height, self.img_scale[1] / width)
+            if int(min(height, width) * ratio) < 1:  # OpenCV's words name no image
+                raise DatasetError(
+                    f"{image.get('img_path')}: nothing is left of {width} x {height} pixels in a mosaic of images of"
+                    f" `img_scale={self.img_scale}`, height and width: choose larger ones, or take the image out"
+                )
         results = super().transform(results)
         results["parts"] = [(image.get("dataset"), image.get("void_skipped", 0)) for image in images]
         results.pop("gt_rows", None)  # of the first image alone

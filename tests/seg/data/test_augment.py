@@ -162,3 +162,10 @@ def test_a_damaged_png_image_gets_the_same_answer_however_much_was_read(
                 answers.append(f"{type(error).__name__}: {error}")
     assert answers[::2] == answers[1::2]
     assert any(isinstance(answer, str) for answer in answers)
+
+
+def test_an_image_that_would_vanish_in_a_mosaic_is_named() -> None:
+    mosaic = transforms.TaxMosaic(prob=1.0, img_scale=(20, 40))
+    image = dict(img=np.zeros((2, 100, 3), np.uint8), gt_seg_map=np.zeros((2, 100), np.uint8), img_path="a.png")
+    with pytest.raises(DatasetError, match=r"a.png: nothing is left of 100 x 2 pixels in a mosaic of images"):
+        mosaic.transform({**image, "mix_results": [image] * 3})
