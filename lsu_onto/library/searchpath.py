@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,9 @@ class Entry:
 
 Key = tuple[str, ...]
 
+_path = lru_cache(maxsize=1024)(Path)
+"""A path that knows its text and its parts from the last time, for each of the files that every library lists."""
+
 
 class Headers(NamedTuple):
     """What a file declares, and its lines that only begin like a header: prose, or mistakes."""
@@ -92,7 +96,7 @@ def files_below(
                 closed.append(error)
             continue
         folders = [e for e in reversed(inside) if is_folder(e)]
-        found += [Path(e.path) for e in inside if e.name.endswith(".tax") and not is_folder(e)]
+        found += [_path(e.path) for e in inside if e.name.endswith(".tax") and not is_folder(e)]
         linked += [e.path for e in reversed(folders) if e.is_symlink() and enter(e.name)]
         todo += [e.path for e in folders if not e.is_symlink() and enter(e.name)]
     return sorted(found)
