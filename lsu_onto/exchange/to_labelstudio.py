@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from xml.sax.saxutils import escape, quoteattr
 
 from lsu_onto.ontology.model import TaxClass, Taxonomy
 
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML cannot hold, not even escaped: an official name may have control characters."""
 _NO_NUMBERS = "the labels have no numbers, because these classes have not exactly one raw value: {}"
 
 
@@ -16,8 +19,8 @@ def dump(taxonomy: Taxonomy) -> str:
     several = [c.official for c in classes if _id(c) < 0] if taxonomy.encoding in ("id", "id16") else []
     why = ""
     if several:  # a number for some of the labels is worse than none: the others would be numbered past them
-        names = ", ".join(several[:3]) + (" …" if len(several) > 3 else "")
-        why = f"  <!-- {escape(_NO_NUMBERS.format(names).replace('--', '- -'))} -->\n"
+        names = _plain(", ".join(several[:3])) + (" …" if len(several) > 3 else "")
+        why = f"  <!-- {escape(re.sub('-(?=-)', '- ', _NO_NUMBERS.format(names)))} -->\n"
     return (
         f"<View>\n{why}"
         '  <Image name="image" value="$image" zoom="true" zoomControl="true"/>\n'
@@ -32,7 +35,11 @@ def _attributes(c: TaxClass, numbered: bool) -> str:
         values["background"] = f"#{c.colours[0]:06x}"
     if numbered:
         values["category"] = str(_id(c))
-    return " ".join(f"{key}={quoteattr(value)}" for key, value in values.items())
+    return " ".join(f"{key}={quoteattr(_plain(value))}" for key, value in values.items())
+
+
+def _plain(text: str) -> str:
+    return _NO_XML.sub("\ufffd", text)
 
 
 def _id(c: TaxClass) -> int:

@@ -50,6 +50,10 @@ def test_raw_values_come_back_where_each_class_has_one(tmp_path: Path) -> None:
     assert "category" not in unnumbered
     assert "have not exactly one raw value: a 'q' &lt;&amp;&gt; -->" in unnumbered
     assert len(again(tmp_path, unnumbered, "xml").classes) == 2, "the comment is no label"
+    nasty = ALONE.replace("7 ", "7,8 ").replace("a 'q'", "a---\x1b\ufffe-")  # none of which XML can hold there
+    (tmp_path / "alone.tax").write_text(nasty, encoding="utf-8")
+    text = export_classes(Library().alone(tmp_path / "alone.tax"), "labelstudio")
+    assert [c.official for c in again(tmp_path, text, "xml").classes][1].startswith("a---\ufffd\ufffd-")
 
 
 def test_a_dataset_without_a_map_has_labels(tmp_path: Path) -> None:
