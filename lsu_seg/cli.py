@@ -8,6 +8,7 @@ import click
 
 from lsu_onto import __version__
 from lsu_onto.program import CONTEXT, Program
+from lsu_seg.runtime.opencv import check_variables
 
 # Before torch starts its threads: one that waits gives its core away after some 10 µs instead of spinning for
 # milliseconds. On a machine that does anything else at the same time the spinning costs 3 to 20 times the run
@@ -67,6 +68,7 @@ def main() -> None:
 
     Shell completion: docs/cli.md.
     """
+    check_variables()
 
 
 if __name__ == "__main__":
