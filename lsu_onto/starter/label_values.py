@@ -87,7 +87,7 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
                     f"`{closed[0].filename}` cannot be read ({closed[0].strerror}), so that classes may be missing;"
                     " make it readable, or give the folders that are"
                 )
-            files = [f for f in below if f.is_file() and not f.name.startswith(".")]
+            files = [f for f in below if _is_file(f) and not f.name.startswith(".")]
             hits = [f for f in files if f.suffix.lower() in SUFFIXES]
             others += len(files) - len(hits)
             if not hits:
@@ -100,7 +100,7 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
                 matched = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns, too
             except RecursionError:
                 raise ScanError(f"`{text}`: folders lie too deep for `**`; give the folder instead") from None
-            hits = [Path(f) for f in matched if Path(f).is_file()]
+            hits = [Path(f) for f in matched if _is_file(Path(f))]
             if not hits and matched == [text]:
                 raise ScanError(f"`{text}` is a pipe or a device; expected a folder, a file or a pattern")
             if not hits:
@@ -110,6 +110,15 @@ def find(where: Sequence[str]) -> tuple[list[Path], int]:
                 )
         found.update(dict.fromkeys(hits))
     return list(found), others
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link to what is not there: a disk that is not mounted, whose values would be missing
+    without a word. Reading it says so."""
+    try:
+        return path.is_file() or not path.exists()
+    except (OSError, RuntimeError):  # a link to itself
+        return True
 
 
 def _suffixes(files: Sequence[Path]) -> str:

@@ -253,6 +253,13 @@ def test_one_bad_file_does_not_stop_the_rest() -> None:
     assert set(written()[2]) == {"class_1", "class_2"}
 
 
+def test_links_to_what_is_not_there_are_named() -> None:
+    png("a.png", A([[0, 1]], np.uint8))
+    Path("labels/b.png").symlink_to("unmounted/b.png")
+    result = run("--from-labels", "labels", "--name", "x", "--source", "demo", code=1)
+    assert "1 file could not be read" in result.stderr and "b.png: found no readable file" in result.stderr
+
+
 def test_files_of_two_kinds_are_refused() -> None:
     png("a.png", A([[1, 2]], np.uint8))
     png("b.png", RGB)
