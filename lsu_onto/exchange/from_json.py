@@ -102,7 +102,7 @@ def _objects(document: Any) -> list[_Object]:
 def _pairs(document: _Object) -> Iterator[_Object]:
     """`{"0": "road"}`, `{"road": 0}`, `{"road": [128, 64, 128]}` and, as in A2D2, `{"#804080": "road"}`."""
     values = list(document.values())
-    numbered = all(re.fullmatch("[0-9]+", k) for k in document)
+    numbered = all(re.fullmatch("[0-9]{1,9}", k) for k in document)
     if numbered and all(isinstance(v, str) for v in values):
         yield from ({"id": int(k), "name": v} for k, v in document.items())
     elif all(as_colour(k) for k in document) and all(isinstance(v, str) for v in values):

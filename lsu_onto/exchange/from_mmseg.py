@@ -153,7 +153,7 @@ def _file(module: str) -> str:
         return module
     top, *rest = module.split(".")
     try:
-        spec = importlib.util.find_spec(top) if top else None
+        spec = importlib.util.find_spec(top) if all(map(str.isidentifier, (top, *rest))) else None
     except (ImportError, ValueError):
         spec = None
     if spec is None or not (spec.submodule_search_locations or spec.origin):
@@ -200,7 +200,7 @@ def _value(path: str, facts: dict[str, ast.expr]) -> tuple[dict[str, Any], int]:
             continue
         try:
             out[key] = ast.literal_eval(value)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, ArithmeticError, RecursionError, MemoryError):
             raise ExchangeError(
                 f"{path}:{value.lineno}:{value.col_offset + 1}: `{key}` is computed, and this is read"
                 " without running it; write it out as a JSON of `classes` and `palette`"

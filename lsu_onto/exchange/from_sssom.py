@@ -159,7 +159,7 @@ def _read(file: str) -> tuple[dict[str, Any], Table]:
     except yaml.YAMLError as e:
         line = getattr(getattr(e, "problem_mark", None), "line", 0) + 1
         raise ExchangeError(f"{file}:{line}:1: the header is not YAML: {getattr(e, 'problem', e)}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:  # of values that are no such date, …
+    except Exception as e:  # whatever Python raises for values that are no such date, no such number, …
         raise ExchangeError(f"{file}:1:1: the header has a value that YAML cannot read: {e}") from None
     if not isinstance(head, dict):
         raise ExchangeError(f"{file}:1:1: the header is not a list of keys; expected lines such as `# license: …`")

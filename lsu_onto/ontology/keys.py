@@ -309,7 +309,7 @@ def _loose_values(text: str, encoding: str) -> str | None:
         return ",".join(colours) if all(re.fullmatch(r"#[0-9A-Fa-f]{6}", c) for c in colours) else None
     if encoding in model.NAMED:
         return None
-    text = re.sub(r"\b0[xX]([0-9A-Fa-f]+)\b", lambda m: str(int(m[1], 16)), text)
+    text = re.sub(r"\b0[xX]([0-9A-Fa-f]{1,8})\b", lambda m: str(int(m[1], 16)), text)
     text = re.sub(r"(?<=\d)\s*(?:-|:|to|bis)\s*(?=\d)", "..", text)
     text = re.sub(r"\b(?:and|und|or)\b|[\[\](){}\"';|/&+]", " ", text)
     values = re.split(r"[\s,]+", text.strip(" ,"))

@@ -117,7 +117,7 @@ def _stated(path: Path) -> Any:
                     return ast.literal_eval(line.value)
             return ()
         values = _parsed(path)
-    except (ValueError, SyntaxError, RecursionError, MemoryError, yaml.YAMLError):
+    except (ValueError, SyntaxError, ArithmeticError, RecursionError, MemoryError, yaml.YAMLError):
         # A text with `{{ _base_.x }}` is neither YAML nor JSON before mmengine has put something there.
         found = re.search(r"""^[\s{]*["']?_base_["']?\s*:\s*["']?([^\s"',\]]+)["']?\s*,?\s*$""", _text(path), re.M)
         return found[1] if found and not found[1].startswith("[") else ()
@@ -129,7 +129,7 @@ def _parsed(path: Path) -> Any:
         return json.loads(_text(path))
     try:
         return yaml.safe_load(_text(path))
-    except (AttributeError, KeyError, TypeError) as error:  # of `!!bool x`
+    except (AttributeError, LookupError, TypeError, ArithmeticError) as error:  # of `!!bool x`, `1:1:…:1.5`
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 

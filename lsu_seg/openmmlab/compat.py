@@ -201,7 +201,8 @@ def _what_was_refused(error: UnpicklingError) -> str:
 
 
 def _safe_globals() -> list[Any]:
-    """What an mmengine checkpoint holds besides tensors: its message hub's histories and numpy values."""
+    """What an mmengine checkpoint holds besides tensors: its message hub's histories, numpy values, and how a scheduler
+    anneals."""
     import numpy as np
     import numpy._core.multiarray as multiarray
     from mmengine.logging.history_buffer import HistoryBuffer
@@ -213,8 +214,8 @@ def _safe_globals() -> list[Any]:
     ]
     kinds = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
     dtypes = [np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
-    history_method = _named(_history_method, "builtins", "getattr")
-    return [HistoryBuffer, history_method, np.ndarray, *rebuild, *dtypes, *_RECORDS]
+    method = _named(_method, "builtins", "getattr")
+    return [HistoryBuffer, method, np.ndarray, *rebuild, *dtypes, *_RECORDS]
 
 
 class PickledRecord:
@@ -238,23 +239,29 @@ def _record(module: str, name: str) -> type[PickledRecord]:
     return type(name, (PickledRecord,), {"__module__": module, "__qualname__": name})
 
 
+_ONE_CYCLE = _record("mmengine.optim.scheduler.param_scheduler", "OneCycleParamScheduler")
+
 _RECORDS = [
+    _ONE_CYCLE,
     # What the published code of data-priors saves beside the weights (`teachers/data_priors.py`).
     _record("transformers.models.mask2former.configuration_mask2former", "Mask2FormerConfig"),
     _record("transformers.models.swin.configuration_swin", "SwinConfig"),
 ]
 
 
-def _history_method(owner: object, name: object) -> Any:
-    """The only use of `getattr` that is let through.
+def _method(owner: object, name: object) -> Any:
+    """The only uses of `getattr` that are let through.
 
-    A pickled HistoryBuffer names its statistics as `getattr(HistoryBuffer, "mean")`. The real `getattr` would
-    hand the file's author a way from there to anything that is reachable by attributes.
+    A pickled HistoryBuffer names its statistics as `getattr(HistoryBuffer, "mean")`, and OneCycleLR its curve alike. The
+    real `getattr` would hand the file's author a way from there to anything that is reachable by attributes.
     """
     from mmengine.logging.history_buffer import HistoryBuffer
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
     if owner is HistoryBuffer and isinstance(name, str) and not name.startswith("_"):
         return getattr(owner, name)
+    if owner is _ONE_CYCLE and name in ("_annealing_cos", "_annealing_linear"):
+        return getattr(OneCycleParamScheduler, str(name))
     raise UnpicklingError(f"it asks for `builtins.getattr({owner!r}, {name!r})`")
 
 

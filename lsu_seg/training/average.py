@@ -98,7 +98,7 @@ def average_checkpoints(teacher: str | Path, student: str | Path, out: str | Pat
     """
     first, second = load_checkpoint(teacher, "cpu"), load_checkpoint(student, "cpu")
     for path, loaded in ((teacher, first), (student, second)):
-        _check_plain(str(path), loaded.get("state_dict", loaded))
+        _check_plain(str(path), loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else loaded)
     own = finite_weights(str(student), second)
     adopt(str(teacher), first, own)
     names = f"`{teacher}`", f"`{student}`"

@@ -147,6 +147,7 @@ def test_other_lists_are_tables(tmp_path: Path, document: Any, expected: list[st
         ("7", "no list of classes here"),
         ("[" * 9999, "nested too deeply"),
         ('[{"name": "a", "id": ' + "9" * 5000 + "}]", "not a class list"),
+        ('{"' + "9" * 5000 + '": "road", "1": "car"}', "no list of classes here"),
         ('[{"nam": "road"}]', "no column `name`; found `nam`"),
         ('[{"id": 0, "name": "a"},\n {"id": "x", "name": "b"}]', ":2:22: `x` is not an id"),
         ('[{"id": 0, "name": ""}]', ":1:1: this row has no name"),

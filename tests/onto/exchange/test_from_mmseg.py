@@ -38,6 +38,7 @@ def test_mmseg_reads_the_source_text(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("townpack.sets.town:Other", ":6:28: `classes` is computed"),
         ("townpack.sets.town", "which class?"),
         ("townpack.twon:X", "`townpack` has no module"),
+        ("townpack./:X", "no module `townpack` here"),
         ("no_such_pack.x:X", "no module `no_such_pack`"),
         (f"{tmp_path}/twon.py:X", "cannot read"),
     ):

@@ -216,7 +216,8 @@ def test_what_is_no_mapping_set(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["mapping_date: 2024-02-30", "x: !!bool foo", "x: !!timestamp q", "x: " + "[" * 5000]
+    "written",
+    ["mapping_date: 2024-02-30", "x: !!bool foo", "x: !!timestamp q", "x: " + "[" * 5000, "x: " + "1:" * 200 + "1.5"],
 )
 def test_values_of_the_header_that_yaml_cannot_read(written: str, tmp_path: Path) -> None:
     file = tmp_path / "d.tsv"

@@ -230,6 +230,12 @@ def test_a_key_of_another_program_about_labels_is_an_error(line: str, help_: str
     assert (found.code, found.help) == ("TAX011", "write it below `dataset d v1`")
 
 
+@pytest.mark.parametrize("key", ["void", "ignore_index"])
+def test_a_number_of_thousands_of_digits_is_no_raw_value(key: str) -> None:
+    first, *_ = diagnose(f"tax 1\ndataset d v1\n{key}: 0x{'f' * 5000}\n1 a\n")
+    assert (first.severity, first.span.line) == ("error", 3)
+
+
 def test_errors_cannot_be_allowed() -> None:
     assert [d.code for d in diagnose("tax 2  # allow: TAX005\n")] == ["TAX005"]
 

@@ -250,7 +250,7 @@ def test_a_runner_checkpoint_loads(tmp_path: Path) -> None:
             },
             optim_wrapper=OptimWrapper(torch.optim.AdamW(Regression().parameters())),
             train_cfg={"by_epoch": False, "max_iters": 3},
-            param_scheduler=None,
+            param_scheduler={"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 4, "by_epoch": False},
             default_hooks={"logger": {"type": "LoggerHook", "interval": 1}},
             log_level="ERROR",
             experiment_name=tmp_path.name + str(len(options)),
@@ -274,6 +274,7 @@ def test_a_runner_checkpoint_loads(tmp_path: Path) -> None:
     second = runner(resume=True, load_from=str(tmp_path / "model.pth"))
     second.load_or_resume()
     assert second.iter == 3
+    assert second.param_schedulers[0].state_dict() == first.param_schedulers[0].state_dict()
     for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
         assert torch.equal(one, other)
 

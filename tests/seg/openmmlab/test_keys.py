@@ -230,6 +230,7 @@ def test_a_config_without_an_end_is_named_so(tmp_path: Path) -> None:
         ),
         (["a.yaml|_base_: b.py\ny: c/{{ _base_.x }}", "b.py|x = 3"], r"in `y` is in quotes, .* without quotes$"),
         (["a.py|_base_ = None"], "its `_base_` is None; expected the name of a file, or a list"),
+        (["a.yaml|x: " + "1:" * 200 + "1.5"], "OverflowError: "),
         (["a.yaml|_base_: ~"], "its `_base_` is None; expected the name of a file, or a list"),
         (['a.yaml|_base_: "b\\0"'], r"its `_base_` is 'b\\x00'; expected the name of a file, or a list"),
         (["a.yaml|x: !!bool y"], "KeyError: 'y'$"),

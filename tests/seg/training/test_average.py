@@ -89,6 +89,9 @@ def test_other_networks_and_other_classes_are_refused(files: tuple[Path, Path], 
     refused(AverageError, r"from channel 1 on: `car` and `sky`", weights, meta=meta("road", "car"))
     refused(TeacherError, r"NaN: `net\.0\.bias`", {**weights, "net.0.bias": torch.full((4,), torch.nan)})
     refused(TeacherError, r"other\.pth` holds no weights: it has `state_dict`", {})
+    torch.save([1], tmp_path / "list.pth")
+    with pytest.raises(TeacherError, match=r"list\.pth` holds a list; expected a dict of weights"):
+        average_checkpoints(student, tmp_path / "list.pth", tmp_path / "mean.pth")
     with pytest.raises(AverageError, match=r"share of the mean is 1; expected a number above 0 and below 1"):
         average_weights(weights, weights, 1)
 
