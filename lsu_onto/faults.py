@@ -27,7 +27,8 @@ _PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
 def fault(error: BaseException, program: str) -> str | None:
     """The message for such an error; None where the traceback is to be shown instead.
 
-    The message names the places in our code, so that a log says enough, and a new file has the traceback.
+    The message names the places in our code, so that a log says enough, and a new file has the traceback, if there is
+    room for one.
 
     Args:
         program: the name that it was called by.
@@ -37,9 +38,9 @@ def fault(error: BaseException, program: str) -> str | None:
     if os.environ.get(VARIABLE) or any(map(_is_users, _PLACE.findall(text))):
         return None  # whoever wrote a part of the code needs to see how it was reached
     try:
-        kept = _keep(text, program)
+        kept = f"{_keep(text, program)}, which has the traceback and the command line"
     except OSError:  # no folder for temporary files, a full disk
-        return None
+        kept = f"what it prints with {VARIABLE}=1 set"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if _package(frame.filename)][-_SHOWN:]
     way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
@@ -48,7 +49,7 @@ def fault(error: BaseException, program: str) -> str | None:
     return (
         f"error: {shown[:500]}{f' ({way})' if way else ''}\n"
         f"  help: `{program}` does not expect this: it is a fault of the toolkit, or of a library that it uses. What it"
-        f" was to write may be missing. Please report it with {kept}, which has the traceback and the command line"
+        f" was to write may be missing. Please report it with {kept}"
     )
 
 

@@ -80,7 +80,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "revise": "errors diagnostics lang ontology library constraint changes",
         "raster": "errors files",
         "starter": "progress files errors diagnostics lang ontology library constraint exchange raster",
-        "lsp": "errors diagnostics settings lang ontology library",
+        "lsp": "errors diagnostics settings faults lang ontology library",
         "commands": "*",
         "cli": "commands program",
         "__main__": "cli",

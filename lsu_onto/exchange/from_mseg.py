@@ -123,7 +123,8 @@ def _universal(table: Table, at: int, options: Options, findings: list[Finding])
                     f"first at line {first.place[1]}",
                 )
             )
-        group = table.rows[i][group_at].stripped if group_at is not None else ""
+        row = table.rows[i]
+        group = row[group_at].stripped if group_at is not None and group_at < len(row) else ""
         lines.append(ClassLine(name, str(channel), cell.stripped, group=identifier(group) if group else ""))
     version = "v1" if options.kind == "dataset" else options.version
     name = options.name if options.kind == "source" and options.name else "mseg"

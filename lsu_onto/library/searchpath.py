@@ -106,7 +106,7 @@ def files_in(folder: str | Path) -> list[Path]:
     """What is called `.tax` in a folder; nothing if that cannot be read: an editor names any folder."""
     try:
         return [path for path in Path(folder).iterdir() if path.name.endswith(".tax")]
-    except OSError:
+    except (OSError, ValueError):
         return []
 
 
@@ -114,7 +114,7 @@ def _identity(folder: str) -> tuple[int, int] | None:
     """What a folder has in common with the links to it; None if it is gone by now."""
     try:
         stat = os.stat(folder)  # noqa: PTH116
-    except OSError:
+    except (OSError, ValueError):  # no folder is called so
         return None
     return stat.st_dev, stat.st_ino
 

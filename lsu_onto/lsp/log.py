@@ -10,18 +10,20 @@ import cattrs
 from pygls.exceptions import JsonRpcException
 
 from lsu_onto.errors import UserError
+from lsu_onto.faults import fault
 
 
 class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever standard error is
     """Writes what pygls, and what it stands on, logs.
 
-    An error keeps its traceback where code of ours raised it, which is a fault of ours.
+    An error that code of ours raised is a fault of ours, and told as one; once, since an editor goes on asking.
     """
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
         self.setLevel(logging.WARNING)
         self.addFilter(lambda record: not _is_said(record, sys.exc_info()[1]))
+        self._faults: dict[str, str] = {}
 
     def format(self, record: logging.LogRecord) -> str:
         logged = record.exc_info[1] if record.exc_info else None
@@ -30,8 +32,16 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever s
         if error is None:
             return f"lsu-onto: {said}"
         if _is_ours(error):
-            return f"lsu-onto: {said}\n{''.join(traceback.format_exception(error)).rstrip()}"
+            return f"lsu-onto: {said}\n{self._fault(error)}"
         return f"lsu-onto: {said[:200]}: {_reason(error)}"
+
+    def _fault(self, error: BaseException) -> str:
+        shown = "".join(traceback.format_exception(error)).rstrip()
+        place = "".join(traceback.format_tb(error.__traceback__)[-1:])
+        if place not in self._faults:
+            self._faults[place] = fault(error, "lsu-onto") or shown
+            return self._faults[place]
+        return f"{_reason(error)}, as before"
 
 
 def _is_said(record: logging.LogRecord, error: BaseException | None) -> bool:

@@ -252,8 +252,8 @@ _RECORDS = [
 def _method(owner: object, name: object) -> Any:
     """The only uses of `getattr` that are let through.
 
-    A pickled HistoryBuffer names its statistics as `getattr(HistoryBuffer, "mean")`, and OneCycleLR its curve alike. The
-    real `getattr` would hand the file's author a way from there to anything that is reachable by attributes.
+    A pickled HistoryBuffer names its statistics as `getattr(HistoryBuffer, "mean")`, and OneCycleLR its curve alike.
+    The real `getattr` would hand the file's author a way from there to anything that is reachable by attributes.
     """
     from mmengine.logging.history_buffer import HistoryBuffer
     from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler

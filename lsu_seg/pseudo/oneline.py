@@ -207,7 +207,7 @@ def _teacher_config(
         raise ConfigError(f"`--teacher {teacher}` is a config; give its weights, too: --checkpoint FILE")
     kept = {k: v for k, v in cfg.to_dict().items() if k in TEACHER_KEYS}
     imports = kept.get("custom_imports") or {}
-    kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_listed(imports.get("imports")), "lsu_seg"]))}
+    kept["custom_imports"] = {**imports, "imports": list(dict.fromkeys([*_imported(imports, teacher), "lsu_seg"]))}
     return {"default_scope": "mmseg", "log_level": "WARNING", **kept}
 
 
@@ -235,7 +235,7 @@ def ensemble_config(
     if more := [key for key in listed if key not in ("teachers", "custom_imports")]:
         raise ConfigError(f"{file}: nothing reads the key `{more[0]}` beside `teachers`")
     out: list[dict[str, Any]] = []
-    imports: list[str] = _listed((listed.get("custom_imports") or {}).get("imports"))
+    imports: list[str] = _imported(listed.get("custom_imports"), file)
     for i, given in enumerate(teachers):
         one, where = dict(given), f"{file}: `teachers.{i}`"
         check_settings(one, f"`teachers.{i}` of {file}", _LISTED)
@@ -263,7 +263,7 @@ def ensemble_config(
         model = cfg.model.to_dict()
         if cfg.get("data_preprocessor") is not None:
             model.setdefault("data_preprocessor", cfg.data_preprocessor.to_dict())
-        imports += _listed(cfg.custom_imports.get("imports"))
+        imports += _imported(cfg.custom_imports, where)
         name = one.pop("name", None) or _name(who, weights)
         taken = {other["name"] for other in out}
         out.append(dict(name=name if name not in taken else f"{name}-{i + 1}", model=model, checkpoint=weights, **one))
@@ -314,5 +314,10 @@ def _by_lsu_seg(model: dict[str, Any]) -> dict[str, Any]:
     return dict(custom_imports=imports, default_scope="mmseg", log_level="WARNING", model=model)
 
 
-def _listed(imports: Any) -> list[str]:
-    return [imports] if isinstance(imports, str) else list(imports or [])
+def _imported(custom_imports: Any, where: str) -> list[str]:
+    """The modules that a config has imported."""
+    stated = (custom_imports or {}).get("imports") if isinstance(custom_imports or {}, Mapping) else custom_imports
+    names = [stated] if isinstance(stated, str) else stated or []
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{where}: `custom_imports` has {stated!r}; expected `dict(imports=['module', …])`")
+    return list(names)

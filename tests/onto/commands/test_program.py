@@ -133,7 +133,8 @@ def test_a_fault_of_ours_says_so_and_keeps_its_traceback(
     assert re.match(rf"error: {type(error).__name__}: .*ours|error: ConnectionResetError|error: Import", result.stderr)
     assert "(lsu_onto/program.py:" in result.stderr and f"report it with {file}" in result.stderr
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    assert ended(monkeypatch, error).exception is error  # nowhere to keep it
+    result = ended(monkeypatch, error)
+    assert result.exit_code == 70 and "report it with what it prints with LSU_TRACEBACK=1 set" in result.stderr
 
 
 def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,12 @@ def test_mseg(tmp_path: Path) -> None:
     assert "`pavement` is not a class of town-4_names.txt" in full.text
 
 
+def test_a_row_that_ends_before_its_group_has_none(tmp_path: Path) -> None:
+    table = tmp_path / "m.tsv"
+    table.write_text("universal\ttown-4\tparent category\nroad\troad\n")
+    assert "[" not in import_("mseg", [table], Options(kind="source")).text
+
+
 def test_mseg_errors(tmp_path: Path) -> None:
     table = tmp_path / "m.tsv"
     table.write_text(MSEG)

@@ -6,14 +6,17 @@ import json
 import logging
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lsu_onto import UserError
+from lsu_onto import UserError, faults
 from lsu_onto.lsp.log import Handler
 from lsu_onto.lsp.positions import to_column
 from lsu_onto.lsp.server import Server, serve
+from lsu_onto.lsp.session import Session
 
 
 def message(body: bytes) -> bytes:
@@ -90,3 +93,29 @@ def test_a_fault_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[str])
         logger.exception("Failed to handle request")
     said = capsys.readouterr().err
     assert said.startswith("lsu-onto: Failed to handle request\nTraceback") and "in to_column" in said
+
+
+def test_for_users_a_fault_is_a_message_and_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("LSU_TRACEBACK")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(faults, "_is_users", lambda _: False)
+    logger = logging.Logger("a server's")
+    logger.addHandler(Handler())
+    for _ in range(2):
+        try:
+            to_column(None, 3, "utf-16")  # type: ignore[arg-type]
+        except Exception:
+            logger.exception("Failed to handle request")
+    said = capsys.readouterr().err
+    (kept,) = tmp_path.iterdir()
+    assert "Traceback" not in said and said.count(f"report it with {kept}") == 1
+    assert said.splitlines()[-1].endswith(", as before") and "in to_column" in kept.read_text()
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800"])
+def test_a_folder_that_cannot_be_is_searched_like_one_that_is_not_there(path: str) -> None:
+    session = Session([path])
+    session.edit("/a.tax", "file:///a.tax", "tax 1\ndataset a v1 -> demo v1\n1 a = road\n")
+    assert [d.code for d in session.check("/a.tax").diagnostics] == ["TAX307"]

@@ -218,6 +218,7 @@ def test_mistakes_end_in_a_line_that_names_the_teacher(
         ([dict(a, set={3: 4})], "`teachers.0` has `set: {3: 4}`; expected keys of its config"),
         ([dict(a, set={"model": None})], "`teachers.0`: `model` is None; expected `dict(…)`"),
         ([dict(a, set={"custom_imports": 3})], "`teachers.0`: `custom_imports` is 3; expected `dict(…)`"),
+        ([dict(a, set={"custom_imports.imports": 3})], "`teachers.0`: `custom_imports` has 3; expected `dict(imports="),
         ([dict(teacher=str(tmp_path / "wrong.yaml"))], "wrong.yaml lists teachers itself: write them into "),
         ([dict(a, weight="1e-3")], "`weight` is '1e-3'; expected a number above 0: write 0.001, without quotes"),
         ([dict(a, model={"type": "x"})], "nothing reads the key `model` of `teachers.0` of {file}; it has teacher, "),
