@@ -38,9 +38,9 @@ def read_shares(path: str, members: Sequence[Member]) -> tuple[str, NDArray[np.f
         with open_to_read(path) as file:
             report = json.loads(file.read())["report"]
         name = str(report["taxonomy"])
-        pixels = {str(c["name"]): int(c["pixels"]) for c in report["classes"]}
-        total = int(report["pixels"])
-        if min(pixels.values(), default=0) < 0:
+        pixels = {str(c["name"]): c["pixels"] for c in report["classes"]}
+        total = report["pixels"]
+        if not all(type(n) is int and 0 <= n <= total < 1 << 63 for n in (*pixels.values(), total)):
             raise ValueError
     except OSError as e:
         raise UserError(f"cannot read `{path}`: {e.strerror or e}") from None

@@ -28,7 +28,7 @@ from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
-from lsu_seg.errors import UserError, no_file
+from lsu_seg.errors import TeacherError, UserError, no_file
 from lsu_seg.runtime.home import at_home
 
 TRUST_VARIABLE = "LSU_SEG_TRUST_CHECKPOINT"
@@ -111,16 +111,24 @@ def load_checkpoint(filename: str | os.PathLike[str], map_location: Any = None) 
 
     Raises:
         UntrustedCheckpointError: the file holds something that is neither tensors nor what mmengine writes.
+        TeacherError: it is damaged, or something else.
     """
     path = at_home(filename)
     if not path.is_file():
         raise FileNotFoundError(no_file("checkpoint", path))
-    from lsu_seg.openmmlab.weights import check_file, is_safetensors, load_safetensors  # imports torch
+    from lsu_seg.openmmlab.weights import AGAIN, check_file, is_safetensors, load_safetensors  # imports torch
 
     if is_safetensors(check_file(path)):
         return load_safetensors(path)
     with _restricted(str(path)):
-        return _torch_load(path, map_location)
+        try:
+            return _torch_load(path, map_location)
+        except (UnpicklingError, OSError, MemoryError):
+            raise
+        except Exception as error:  # whatever follows from a byte that is another
+            if _trusted() or re.search(r"device|legacy \.tar format", str(error)):
+                raise
+            raise TeacherError(f"`{path}` is not a checkpoint, or is cut off; {AGAIN}") from error
 
 
 def guard_checkpoints(module: ModuleType) -> None:

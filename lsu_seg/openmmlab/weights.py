@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import re
 import struct
@@ -129,6 +130,10 @@ def _check_tar(path: Path) -> None:
         raise TeacherError(f"`{path}` is a tar archive and no checkpoint: it holds {some or 'nothing'}; unpack it")
 
 
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError, OSError, struct.error)
+"""What `zipfile` raises of an archive in which any byte is another."""
+
+
 def _check_archive(path: Path) -> None:
     """Check an archive as `torch.save` writes it."""
     name = ""
@@ -142,7 +147,9 @@ def _check_archive(path: Path) -> None:
                 with archive.open(item) as record:
                     while record.read(1 << 20):
                         pass
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
+    except _DAMAGED as e:
+        if isinstance(e, OSError) and e.errno != errno.EINVAL:  # of the disk, and not of a place before its beginning
+            raise
         what = f"`{name}` in it has another checksum" if name else "it ends too early"
         raise TeacherError(f"`{path}` is damaged: {what}; {AGAIN}") from e
     ends = {name.partition("/")[2] for name in names}

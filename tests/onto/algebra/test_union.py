@@ -332,6 +332,7 @@ def test_what_is_rare_is_left_out(town: Path) -> None:
         ("wheels sizes --drop-below 0.1 --scan deep.json", "deep.json: is no report of a scan"),
         ("wheels sizes --drop-below 0.1 --scan endless.json", "endless.json: is no report of a scan"),
         ("wheels sizes --drop-below 0.1 --scan less.json", "less.json: is no report of a scan"),
+        ("wheels sizes --drop-below 0.1 --scan more.json", "more.json: is no report of a scan"),
         ("wheels sizes --drop-below 0.1 --scan empty.json", "empty.json: the scan has read no pixels"),
         (
             "wrong wheels",
@@ -349,6 +350,7 @@ def test_what_cannot_be_united_is_refused(line: str, message: str, town: Path) -
     Path("deep.json").write_text("[" * 3000)
     Path("endless.json").write_text(Path("ok.json").read_text().replace("1", "Infinity"))
     Path("less.json").write_text(scan("sizes v1", 1, small=2, large=-1, ground=0, animal=0, rest=0))
+    Path("more.json").write_text(scan("sizes v1", 1, small=10**400, large=0, ground=0, animal=0, rest=0))
     result = call(*line.split())
     assert result.exit_code in (1, 2)
     assert message in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import re
 import sys
 import tarfile
@@ -18,7 +19,7 @@ import pytest
 pytest.importorskip("mmseg")
 
 from helpers.forkserver import Server
-from lsu_seg.errors import TeacherError
+from lsu_seg.errors import TeacherError, UserError
 from lsu_seg.openmmlab import compat  # the import itself guards mmengine's loaders
 
 torch = pytest.importorskip("torch")
@@ -101,6 +102,24 @@ def test_a_file_that_is_no_checkpoint_is_named_as_what_it_is(tmp_path: Path, dat
     file.write_bytes(data)
     with pytest.raises(TeacherError, match=said):
         check_file(file)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_a_damaged_checkpoint_is_refused_whatever_torch_makes_of_it(
+    tmp_path: Path, model: torch.nn.Module, as_zip: bool
+) -> None:
+    file = tmp_path / "model.pth"
+    torch.save({"state_dict": model.state_dict()}, file, _use_new_zipfile_serialization=as_zip)
+    chance, whole, refused = random.Random(0), file.read_bytes(), 0
+    for _ in range(80):
+        data = bytearray(whole)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        file.write_bytes(data[: chance.choice([len(data), chance.randrange(1, len(data))])])
+        try:
+            compat.load_checkpoint(file)
+        except UserError:
+            refused += 1
+    assert refused > 30
 
 
 def test_safetensors_are_weights_whatever_the_length_of_their_header(tmp_path: Path) -> None:
