@@ -31,8 +31,9 @@ def no_file(what: str, path: str | Path) -> str:
     return f"`{path}` is a {'folder' if Path(path).is_dir() else 'pipe or a device'} and no {what}"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a word that is not known: empty where nothing is like it.
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """The end of a sentence about a word that is not known: empty where nothing is like it. In a config, numbers and
+    tuples can be keys, too.
 
     >>> did_you_mean("max_iter", ["max_iters", "val_interval"])
     '; did you mean `max_iters`?'
@@ -41,5 +42,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     from rapidfuzz import fuzz, process  # only needed once something is wrong
 
-    hit = process.extractOne(word, sorted(known), scorer=fuzz.ratio, score_cutoff=60)
+    hit = process.extractOne(str(word), sorted(known), scorer=fuzz.ratio, score_cutoff=60)
     return f"; did you mean `{hit[0]}`?" if hit else ""

@@ -190,7 +190,8 @@ def _value(path: str, facts: dict[str, ast.expr]) -> tuple[dict[str, Any], int]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
         pairs = [(k.arg or "", k.value) for k in node.keywords]
     elif isinstance(node, ast.Dict):
-        pairs = [(str(k.value), v) for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)]
+        named = ((k.value, v) for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant))
+        pairs = [(k, v) for k, v in named if isinstance(k, str)]
     elif node:
         pairs = []
     out: dict[str, Any] = {}

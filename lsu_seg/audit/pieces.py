@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lsu_onto import ROW_VOID, Constraint, open_to_read
 from lsu_seg.audit.draw import GRIDS, IMAGES, lots
 from lsu_seg.audit.sample import GRID, UNSEEN, Sample, SampleError
+from lsu_seg.runtime.lines import read_line
 
 _TYPES: dict[str, type] = {
     "p": np.uint8,
@@ -136,8 +137,8 @@ def read_lines(root: Path) -> Iterator[dict[str, Any]]:
         with open_to_read(path) as file:
             for text in file:
                 try:
-                    line = json.loads(text)
-                except (ValueError, RecursionError):
+                    line = read_line(text)
+                except ValueError:
                     continue
                 if _is_head(line) or _is_piece(line):
                     yield line

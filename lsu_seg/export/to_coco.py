@@ -18,7 +18,7 @@ from lsu_seg.export.labelled import Item, Run
 from lsu_seg.export.target import temporary
 from lsu_seg.export.to_folder import put_image
 from lsu_seg.label_files import own_pixels, void_index
-from lsu_seg.runtime.lines import LineFile
+from lsu_seg.runtime.lines import LineFile, read_line
 
 
 def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], copy: bool) -> None:
@@ -118,7 +118,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         with open_to_read(path) as file:
             for line in file:
                 try:
-                    yield json.loads(line)
+                    yield read_line(line)
                 except ValueError:
                     continue
     except FileNotFoundError:

@@ -126,8 +126,13 @@ def load_checkpoint(filename: str | os.PathLike[str], map_location: Any = None) 
         except (UnpicklingError, OSError, MemoryError):
             raise
         except Exception as error:  # whatever follows from a byte that is another
-            if _trusted() or re.search(r"device|legacy \.tar format", str(error)):
+            if _trusted() or "device" in str(error):
                 raise
+            if "legacy .tar format" in str(error):
+                raise TeacherError(
+                    f"`{path}` is in the format of torch before 0.1.10, which can run code; if you trust the file's"
+                    f" author, set {TRUST_VARIABLE}=1"
+                ) from error
             raise TeacherError(f"`{path}` is not a checkpoint, or is cut off; {AGAIN}") from error
 
 

@@ -75,6 +75,8 @@ def check_sets(cfg: Config) -> None:
         if not isinstance(sets, Mapping):
             raise ConfigError(f"{cfg.filename}: `unify.{key}` is {sets!r}; expected `dict(NAME=dict(…), …)`")
         for name, one in sets.items():
+            if not isinstance(name, str) or not name:
+                raise ConfigError(f"{cfg.filename}: a set of `unify.{key}` is called {name!r}; expected a name, a text")
             if not isinstance(one, Mapping):
                 raise ConfigError(f"{cfg.filename}: `unify.{key}.{name}` is {one!r}; expected `dict(…)`")
 

@@ -443,11 +443,6 @@ def readable(checkpoint: str) -> Iterator[None]:
             raise
         raise TeacherError(f"`{checkpoint}` is not a checkpoint, or is cut off; get the file again") from e
     except RuntimeError as e:
-        if "legacy .tar format" in str(e):
-            raise TeacherError(
-                f"`{checkpoint}` is in the format of torch before 0.1.10, which can run code; if you trust the file's"
-                " author, set LSU_SEG_TRUST_CHECKPOINT=1"
-            ) from e
         what = "cannot be read" if "PytorchStreamReader" in str(e) else "does not fit the config's model"
         raise TeacherError(f"`{checkpoint}` {what}: {misfit(e)}") from e
 

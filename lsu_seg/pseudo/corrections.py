@@ -25,7 +25,7 @@ from lsu_seg.label_files import VOID16, own_pixels, void_index
 from lsu_seg.pseudo.errors import OutputError
 from lsu_seg.pseudo.label import Correction
 from lsu_seg.pseudo.records import checksum, read_records
-from lsu_seg.runtime.lines import LineFile
+from lsu_seg.runtime.lines import LineFile, read_line
 
 _LINES = "corrections.jsonl"
 _STAGE = "stage.json"
@@ -242,8 +242,8 @@ def _read_lines(root: Path) -> Iterator[dict[str, Any]]:
         with open_to_read(root / _LINES) as file:
             for text in file:
                 try:
-                    line = json.loads(text)
-                except (ValueError, RecursionError):
+                    line = read_line(text)
+                except ValueError:
                     continue
                 if isinstance(line, dict) and (isinstance(line.get("key"), str) or "classes" in line):
                     yield line

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lsu_onto import open_to_read
-from lsu_seg.runtime.lines import LineFile
+from lsu_seg.runtime.lines import LineFile, read_line
 
 INPUTS = ("image", "label")
 """The files that a label is made from. A record has of each its size, time of modification in nanoseconds, sha256."""
@@ -127,8 +127,8 @@ def _located(root: Path) -> Iterator[tuple[Path, int, dict[str, Any]]]:
         with open_to_read(path) as file:
             for line in file:  # not the whole file: a line of each of hundreds of thousands of images is much
                 try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
+                    record = read_line(line)
+                except ValueError:
                     record = None
                 if _is_record(record):
                     yield path, offset, record

@@ -18,7 +18,7 @@ from lsu_seg.label_files import container, own_pixels, void_index
 from lsu_seg.label_files.annotation import Annotation, read_confidence
 from lsu_seg.pseudo.corrections import Corrections
 from lsu_seg.pseudo.output import file_sha256
-from lsu_seg.runtime.lines import LineFile
+from lsu_seg.runtime.lines import LineFile, read_line
 from lsu_seg.runtime.progress import progress
 
 _TILES = 8
@@ -177,10 +177,10 @@ def _kept(path: Path) -> Iterator[tuple[str, Doubt]]:
         with open_to_read(path) as file:
             for text in file:
                 try:
-                    line = json.loads(text)
+                    line = read_line(text)
                     pixels = {int(c): int(n) for c, n in line["pixels"].items()}
                     kept = str(line["of"]), Doubt(pixels, {int(c): float(n) for c, n in line["doubt"].items()})
-                except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
                     continue  # cut off by a kill
                 yield kept
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsu_onto import open_to_read
+from lsu_seg.runtime.lines import read_line
 
 FIGURES = {"loss": "loss", "lr": "learning rate", "miou": "mIoU on the validation set, in percent"}
 _WIDTH, _HEIGHT = 360, 220
@@ -76,8 +77,8 @@ def _lines(log: Path) -> Iterator[dict[str, Any]]:
     with open_to_read(log) as file:
         for line in file.read().decode("utf-8", "replace").splitlines():
             try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
+                value = read_line(line)
+            except ValueError:
                 continue  # cut off where the training was killed
             if isinstance(value, dict):
                 yield value

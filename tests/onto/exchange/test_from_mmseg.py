@@ -25,6 +25,7 @@ def test_mmseg_reads_the_source_text(tmp_path: Path, monkeypatch: pytest.MonkeyP
     package.mkdir(parents=True)
     (package.parent / "__init__.py").write_text("raise RuntimeError('imported')")
     (package / "town.py").write_text(MODULE)
+    (tmp_path / "odd.py").write_text(f"class Odd:\n    METAINFO = {{0x{'f' * 4000}: ['a']}}\n")
     monkeypatch.syspath_prepend(tmp_path)
     by_module = import_("mmseg", ["townpack.sets.town:TownDataset"])
     assert by_module.text == import_("mmseg", [f"{package / 'town.py'}:TownDataset"]).text
@@ -35,6 +36,7 @@ def test_mmseg_reads_the_source_text(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert errors(source.text) == [] and "\n0  road" in source.text
     for given, message in (
         ("townpack.sets.town:TownDatset", "did you mean `TownDataset`"),
+        (f"{tmp_path}/odd.py:Odd", "no `classes` here"),
         ("townpack.sets.town:Other", ":6:28: `classes` is computed"),
         ("townpack.sets.town", "which class?"),
         ("townpack.twon:X", "`townpack` has no module"),

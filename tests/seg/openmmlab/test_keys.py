@@ -46,6 +46,9 @@ def test_the_keys_that_mmengine_reads() -> None:
         ("env_cfg = dict(cudnn_benchmrk=True)", "`env_cfg.cudnn_benchmrk`; did you mean `cudnn_benchmark`?"),
         ("randomness = dict(x=1)", "`randomness.x`; it has seed, diff_rank_seed, deterministic"),
         ("unify = 3", "`unify` is 3; expected `dict(…)`"),
+        ("unify = dict(extra={3: dict()})", "a set of `unify.extra` is called 3; expected a name"),
+        ("unify = dict(evaluate={('a',): dict()})", "a set of `unify.evaluate` is called ('a',); expected a name"),
+        ("unify = {3: 4}", "nothing reads the key `unify.3`; it has "),
         ("unify = dict(extra=['a'])", "`unify.extra` is ['a']; expected `dict(NAME=dict(…), …)`"),
     ],
 )
