@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
-import signal
 import struct
-import sys
-import threading
 import zlib
-from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -24,7 +19,6 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lsu_onto import open_to_read, png_chunks
-from lsu_seg.errors import UserError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
 from lsu_seg.layout.images import (
     ALIKE,
@@ -39,6 +33,7 @@ from lsu_seg.layout.images import (
 )
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan.borders import SMOOTH, step_share
+from lsu_seg.scan.workers import in_order
 
 Record = dict[str, Any]
 """The facts about a pair, as stored in the state file:
@@ -64,10 +59,6 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 _BATCH = 4
 _TOO_LARGE = "too large for the memory of this machine; cut it into tiles, or use fewer --jobs"
-
-
-class WorkerError(UserError):
-    """A process was killed from outside, usually because memory ran out."""
 
 
 class Task(NamedTuple):
@@ -238,9 +229,6 @@ def cores() -> int:
 def inspect_all(inspector: Inspector, tasks: Iterable[Task], jobs: int) -> Generator[tuple[Pair, Record]]:
     """The record of each pair, in order; only a few batches are in memory at a time.
 
-    This uses processes rather than threads, because JSON and much else holds the interpreter's lock. Processes are
-    forked where that is safe, so that they share the side files that the reader has read.
-
     Raises:
         WorkerError: a process was killed from outside.
     """
@@ -250,49 +238,12 @@ def inspect_all(inspector: Inspector, tasks: Iterable[Task], jobs: int) -> Gener
             for task in todo:
                 yield task.pair, inspector([task])[0]
         return
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(jobs, context, _start_worker, (inspector,))
-    waiting: deque[tuple[list[Task], Future[list[Record]]]] = deque()
-    try:
-        while True:
-            while len(waiting) < 4 * jobs and (batch := list(islice(todo, _BATCH))):
-                waiting.append((batch, pool.submit(_inspect, batch)))
-            if not waiting:
-                return
-            batch, future = waiting.popleft()
-            yield from zip((task.pair for task in batch), future.result(), strict=True)
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            f"a process was ended from outside while it read {waiting[0][0][0].pair.label if waiting else 'labels'}"
-            " or a file near it; out of memory? Run again with fewer `--jobs`: what was read is kept"
-        ) from error
-    except OSError:  # not all of the processes could be forked: the others would wait for work, and Python for them
-        for process in set(multiprocessing.active_children()) - others:
-            process.kill()
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    batches = iter(lambda: list(islice(todo, _BATCH)), [])
+    with closing(in_order(partial(_inspect, inspector), batches, jobs, lambda batch: batch[0].pair.label)) as results:
+        for batch, records in results:
+            yield from zip((task.pair for task in batch), records, strict=True)
 
 
-_inspector: Inspector
-
-
-def _start_worker(inspector: Inspector) -> None:
-    global _inspector
-    _inspector = inspector
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    Image.MAX_IMAGE_PIXELS = None  # larger images than `max_pixels` are not decoded
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the parent is killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _inspect(tasks: list[Task]) -> list[Record]:
-    return _inspector(tasks)
+def _inspect(inspector: Inspector, tasks: list[Task]) -> list[Record]:
+    with any_size():
+        return inspector(tasks)

@@ -128,7 +128,7 @@ def test_processes_may_be_spawned(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     tasks = [Task(pair) for pair in pairs]
     inspector = Inspector(LabelReader(constraint, unknown="keep"))
     here = list(inspect_all(inspector, tasks, 1))
-    monkeypatch.setattr("lsu_seg.scan.collect.sys.platform", "darwin")
+    monkeypatch.setattr("lsu_seg.scan.workers.sys.platform", "darwin")
     assert list(inspect_all(inspector, tasks, 2)) == here
 
 
