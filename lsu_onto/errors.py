@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 class UserError(ValueError):
@@ -91,3 +96,34 @@ def interruption(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
         seen.add(id(one))
         todo += [e for e in (one.__cause__, one.__context__) if e is not None and id(e) not in seen]
     return None
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off until the end: for what calls Python back from C, as LLVM does while it compiles for seconds.
+
+    There Python prints a KeyboardInterrupt, and goes on. A second Ctrl-C ends the process at once.
+
+    Raises:
+        KeyboardInterrupt: at the end, if there was one.
+
+    >>> with uninterrupted():
+    ...     pass
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupted: list[FrameType | None] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        interrupted.append(frame)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, keep)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if interrupted:
+            before(signal.SIGINT, interrupted[0])

@@ -6,10 +6,13 @@ Next to nothing is imported before `main` runs, so that only Ctrl-C while Python
 
 def main() -> None:
     try:
+        import signal  # before there is anything to interrupt
+
         from lsu_seg.cli import main as program
 
         program(prog_name="lsu-seg")
     except KeyboardInterrupt:  # later ones end in `Program.invoke`
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one, at once
         import sys
 
         sys.stderr.write("interrupted\n")
@@ -22,8 +25,6 @@ def main() -> None:
         without = f"`click` cannot be imported ({error}): pip install . at the root of the repository"
         sys.exit(f"error: {without if isinstance(error, ImportError) else 'out of memory'}")
     finally:  # nothing of the work is left to be stopped, and Python would report its own end with a traceback
-        import signal
-
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -63,7 +63,7 @@ def rows_of(constraint: Constraint, table: RowTable, values: ArrayLike, unknown:
     except ValueError as error:
         raise LabelValueError(f"found rows of several lengths, which are no image ({error}); expected [H, W]") from None
     raw = _raw(constraint.encoding, array)
-    rows = table.look_up(raw)
+    rows = np.asarray(table.look_up(raw))  # of one value, a number
     if unknown == "keep" or rows.min(initial=0) > ROW_UNKNOWN:
         return rows
     mask = rows == ROW_UNKNOWN

@@ -31,6 +31,15 @@ def quoted(text: str) -> str:
     return '"' + re.sub(r"[\0\r\n\t]+", " ", text.replace('"', "'")) + '"'
 
 
+def one_line(text: str) -> str:
+    """What can stand behind a key: one line, of which nothing is a note.
+
+    >>> one_line("a\\nb: c # d")
+    'a b: c d'
+    """
+    return " ".join(re.sub(r"[\0#]", " ", text).split())
+
+
 def note(*parts: str) -> str:
     """A trailing note, or an empty string. It never switches a diagnostic off."""
     text = "; ".join(dict.fromkeys(" ".join(p.replace("\0", " ").split()) for p in parts if p.strip()))

@@ -21,6 +21,7 @@ from lsu_onto.exchange.draft import (
     identifiers,
     map_rows,
     note,
+    one_line,
 )
 from lsu_onto.exchange.skeleton import need_source, same_name
 from lsu_onto.exchange.tables import Cell, number, read_table
@@ -93,7 +94,7 @@ def read(inputs: list[str], options: Options) -> Imported:
     head = [
         f"dataset {name} {options.version}",
         "",
-        f"title:    {name}, as listed in {Path(labels_path).name}",
+        f"title:    {name}, as listed in {one_line(Path(labels_path).name)}",
     ]
     ids = [int(i) for x in labels for i in x.line.ids.split(",") if i.isdigit()]
     head.append(f"encoding: {options.encoding or ('id16' if max(ids, default=0) > 255 else 'id')}")
@@ -338,7 +339,7 @@ def _source(
                     ),
                     findings,
                 )
-    title = f"title: The classes of {Path((origin or m).path).name}"
+    title = f"title: The classes of {one_line(Path((origin or m).path).name)}"
     return (
         options.version,
         here,

@@ -19,6 +19,7 @@ from lsu_onto.exchange.draft import (
     identifiers,
     map_rows,
     note,
+    one_line,
 )
 from lsu_onto.exchange.tables import Cell, Table, read_table, read_text
 
@@ -77,7 +78,7 @@ def read(inputs: list[str], options: Options) -> Imported:
     head = [
         f"dataset {name} {options.version}",
         "",
-        f"title:    {label} of MSeg",
+        f"title:    {one_line(label)} of MSeg",
         f"encoding: {options.encoding or ('id16' if high > 255 else 'id')}",
     ]
     head += [f"void:     {options.void}"] if options.void else []

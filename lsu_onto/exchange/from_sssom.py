@@ -16,7 +16,7 @@ from typing import Any
 
 from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Finding, Imported, Options, Place
-from lsu_onto.exchange.draft import ClassLine, class_lines, identifiers, map_rows
+from lsu_onto.exchange.draft import ClassLine, class_lines, identifiers, map_rows, one_line
 from lsu_onto.exchange.skeleton import need_source
 from lsu_onto.exchange.tables import Cell, Table, read_text, table_of
 from lsu_onto.exchange.to_skos import PREDICATES
@@ -138,7 +138,7 @@ def read(inputs: list[str], options: Options) -> Imported:
             "tax 1",
             f"dataset {dataset} {options.version} {arrow}",
             "",
-            f"title: {title}",
+            f"title: {one_line(title)}",
             "",
             *class_lines(classes),
         ]
@@ -156,6 +156,7 @@ def _read(file: str) -> tuple[dict[str, Any], Table]:
     count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     try:
         head = yaml.safe_load(textwrap.dedent("\n".join(line[1:] for line in lines[:count]))) or {}
+        repr(head)  # parts in parts, by references, may be too deep for whoever shows one
     except yaml.YAMLError as e:
         line = getattr(getattr(e, "problem_mark", None), "line", 0) + 1
         raise ExchangeError(f"{file}:{line}:1: the header is not YAML: {getattr(e, 'problem', e)}") from None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Options
-from lsu_onto.exchange.draft import ClassLine, class_lines, identifier
+from lsu_onto.exchange.draft import ClassLine, class_lines, identifier, one_line
 from lsu_onto.library.library import Library
 from lsu_onto.library.names import spaced
 from lsu_onto.ontology.model import Source
@@ -51,7 +51,7 @@ def write(
         more: further keys of a dataset.
     """
     head = f"{options.kind} {name} {options.version}"
-    keys = [f"title:    {title}"]
+    keys = [f"title:    {one_line(title)}"]
     if options.kind == "dataset":
         if options.source:
             source = need_source(options.source, options.search)

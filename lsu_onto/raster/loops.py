@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_onto.errors import uninterrupted
+
 fast_zlib: Any = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else zlib
 """ISA-L under zlib's names, or else zlib."""
 
@@ -41,10 +43,11 @@ class Loops:
 
         self._kernels = kernels
         # All that is ever compiled, so that no later call can fail for numba's sake.
-        self.unfilter(np.zeros((1, 9), np.uint8), np.zeros((2, 8), np.uint8), 1)
-        for table, values in LOOK_UPS:
-            self.look_up(np.zeros(1, table), np.zeros(1, values))
-        self.count(np.zeros(5, np.uint16))
+        with uninterrupted():
+            self.unfilter(np.zeros((1, 9), np.uint8), np.zeros((2, 8), np.uint8), 1)
+            for table, values in LOOK_UPS:
+                self.look_up(np.zeros(1, table), np.zeros(1, values))
+            self.count(np.zeros(5, np.uint16))
 
     def unfilter(self, lines: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> bool:
         """Undo the filters of PNG rows.

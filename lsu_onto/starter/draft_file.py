@@ -117,7 +117,7 @@ def from_csv(
         ExchangeError: it is not a class list.
     """
     from lsu_onto.exchange import ExchangeError, Options, canonical, refused
-    from lsu_onto.exchange.draft import class_lines
+    from lsu_onto.exchange.draft import class_lines, one_line
     from lsu_onto.exchange.from_csv import class_list
     from lsu_onto.exchange.skeleton import encoding as narrowest
     from lsu_onto.exchange.tables import read_table
@@ -134,7 +134,7 @@ def from_csv(
         if not c.relation:
             c.notes.insert(0, _suggestion(c, source))  # type: ignore[arg-type]
     keys = [
-        f"title: {name}, from {Path(file).name}",
+        f"title: {name}, from {one_line(Path(file).name)}",
         f"encoding: {encoding or found.encoding or narrowest(classes)}"
         f" # {TODO}: is that how the label files store it?{f' It is {found.why}' if found.why else ''}",
         NO_VOID.replace("255", "#000000") if "rgb" in (encoding, found.encoding) else NO_VOID,

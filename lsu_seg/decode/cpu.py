@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lsu_onto import uninterrupted
 from lsu_seg.decode.checks import check_allowed, check_finite, check_rows, check_shapes
 from lsu_seg.decode.inputs import Arrays, make_job, rule_of, sets_of
 from lsu_seg.decode.kernels.entry import ROWS_PER_CHUNK, decode_rows
@@ -155,7 +156,7 @@ def _announced(dtype: Any, run: Any) -> None:
         run()
         return
     kept = "" if why_not_kept(decode_rows) else "; it is kept for the next time"
-    with busy(f"compiling the CPU decoder for this machine{kept}"):
+    with uninterrupted(), busy(f"compiling the CPU decoder for this machine{kept}"):
         run()
     _compiled.add(dtype)
     if problem := why_not_kept(decode_rows):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
+from multiprocessing.queues import Queue
 from types import FrameType, TracebackType
 from typing import TypeVar
 
@@ -64,8 +66,18 @@ def leave_to_first_process(given: Callable[[int], None] | None, number: int) -> 
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = _shown
+    Queue._on_queue_feeder_error = staticmethod(_not_handed_over)  # type: ignore[attr-defined]
     if given:
         given(number)
+
+
+def _not_handed_over(error: Exception, batch: object) -> None:
+    """End, so that the first process says so: Python prints a traceback, drops the batch, and that one waits for it."""
+    full = "; write fewer `num_workers`, or give a container more (`docker run --shm-size 8g`)"
+    hint = full if "No space left on device" in str(error) else ""
+    sys.stderr.write(f"a process that loads images cannot hand over what it has loaded: {error}{hint}\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

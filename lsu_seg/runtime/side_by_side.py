@@ -38,7 +38,8 @@ def side_by_side(
         ProcessError: a process ended without a result.
     """
     if processes is None:
-        ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        stated = os.environ.get("LOCAL_WORLD_SIZE", "")
+        ranks = max(1, int(stated)) if stated.isdecimal() else 1
         forks = can_fork() and not multiprocessing.current_process().daemon
         processes = min(cores() // ranks, len(items) // _FEWEST, _MOST) if forks else 1
     if processes > 1:

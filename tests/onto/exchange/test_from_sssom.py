@@ -215,6 +215,12 @@ def test_what_is_no_mapping_set(folder: Path) -> None:
         import_("json", [str(folder / "m.tsv")])
 
 
+def test_a_title_is_one_line_without_a_note(folder: Path) -> None:
+    text = '#mapping_set_title: "a\\nencoding: rgb # b\\0c"\n' + table("a:way||skos:exactMatch|mini:road||")
+    made, _ = imported(folder, text, name="yard")
+    assert "\ntitle: a encoding: rgb b c\n" in made
+
+
 @pytest.mark.parametrize(
     "written",
     ["mapping_date: 2024-02-30", "x: !!bool foo", "x: !!timestamp q", "x: " + "[" * 5000, "x: " + "1:" * 200 + "1.5"],

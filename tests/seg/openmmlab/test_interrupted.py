@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +22,7 @@ from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.runner import RankedRunner, build_runner, check_checkpoint
-from lsu_seg.runtime.ctrl_c import held_back, second_ends_at_once
+from lsu_seg.runtime.ctrl_c import held_back, leave_to_first_process, second_ends_at_once
 
 
 def test_while_a_config_is_read(tmp_path: Path) -> None:
@@ -147,3 +149,26 @@ def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
         finally:
             assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is before
+
+
+class Unsendable:
+    def __reduce__(self) -> Any:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+
+def _hand_over(queue: Any) -> None:
+    leave_to_first_process(None, 0)
+    queue.put(Unsendable())
+    time.sleep(60)
+
+
+def test_a_process_that_cannot_hand_over_what_it_has_loaded_ends(capfd: pytest.CaptureFixture[str]) -> None:
+    """Python would print a traceback and drop the batch, for which the first process waited for ever."""
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_hand_over, args=(context.Queue(),))
+    process.start()
+    process.join(50)
+    said = capfd.readouterr().err
+    assert process.exitcode == 1 and "Traceback" not in said
+    assert said.startswith("a process that loads images cannot hand over what it has loaded: unable to allocate")
+    assert said.endswith("(28); write fewer `num_workers`, or give a container more (`docker run --shm-size 8g`)\n")
