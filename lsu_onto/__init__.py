@@ -14,7 +14,6 @@ True
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -24,9 +23,11 @@ INSTALL = "pip install '.[{}]' at the root of the repository"
 INSTALL_MMDET = "pip install --no-deps 'onedl-mmdetection>=3.5.1,<3.6' shapely six"
 """How to install mmdet, for messages: with its dependencies come an older numpy and a second OpenCV."""
 
+TYPE_CHECKING = False  # that of `typing` takes most of the time in which Ctrl-C finds no `main` yet
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from typing import Any
 
     from lsu_onto.algebra.between import ClassMap
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
