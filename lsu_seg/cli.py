@@ -8,7 +8,7 @@ import click
 
 from lsu_onto import __version__
 from lsu_onto.program import CONTEXT, Program
-from lsu_seg.runtime.opencv import check_variables
+from lsu_seg.runtime.libraries import check_memory, check_variables
 
 # Before torch starts its threads: one that waits gives its core away after some 10 µs instead of spinning for
 # milliseconds. On a machine that does anything else at the same time the spinning costs 3 to 20 times the run
@@ -47,7 +47,8 @@ SECTIONS = {
 
 @click.group(cls=Program, package="lsu_seg.commands", sections=SECTIONS, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="lsu-seg")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Train teachers, pseudo-label datasets inside their constraints, train and judge students.
 
     \b
@@ -69,6 +70,8 @@ def main() -> None:
     Shell completion: docs/cli.md.
     """
     check_variables()
+    if context.invoked_subcommand != "scan":  # which needs no torch
+        check_memory()
 
 
 if __name__ == "__main__":

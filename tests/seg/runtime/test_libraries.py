@@ -1,0 +1,32 @@
+"""Where libraries of C++ would end the process, we say why before."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lsu_seg.errors import UserError
+from lsu_seg.runtime.libraries import check_memory, check_variables
+
+
+def test_a_variable_that_opencv_cannot_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", "1000000000")
+    check_variables()
+    monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", "two")
+    with pytest.raises(UserError, match="with OPENCV_FOR_THREADS_NUM=two in the environment"):
+        check_variables()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limits")
+def test_memory_with_which_torch_cannot_be_loaded_is_said() -> None:
+    check_memory()
+    code = """
+import resource, lsu_seg.runtime.libraries as libraries
+resource.setrlimit(resource.RLIMIT_AS, (300 << 20, -1))
+try:
+    libraries.check_memory()
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "this shell allows 0.3 GB of memory, with which torch cannot be loaded: see `ulimit -v`\n"
