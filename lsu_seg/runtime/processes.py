@@ -166,6 +166,15 @@ def _exit_message(name: str, code: int) -> str:
 
 
 def _run(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
+    """What the new process does. SIGTERM, by which the parent stops it, is a KeyboardInterrupt at any moment."""
+    try:
+        _do(action, pipe, parent)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except KeyboardInterrupt:
+        os._exit(130)
+
+
+def _do(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
     """Run an action in the new process and send its result, its error, its progress and its output."""
     # Ctrl-C reaches all processes of a terminal. The parent decides, and stops this process by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -198,8 +207,6 @@ def _run(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
         result = action()
         lines.end()
         send("result", result)
-    except KeyboardInterrupt:
-        os._exit(130)
     except Exception as error:
         if interruption(error):
             os._exit(130)
