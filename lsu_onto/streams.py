@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from lsu_onto.errors import seen
 
@@ -48,14 +49,29 @@ def mend_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
         stream = getattr(sys, name)
         if stream is None:
-            stream = os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r")
+            stream = os.fdopen(number, "w" if number else "r", closefd=False)
             setattr(sys, name, stream)
         if number and isinstance(stream, io.TextIOWrapper):
+            own = getattr(sys, f"__{name}__")  # not what somebody has put in its place, and takes away again
+            if stream is own and isinstance(stream.buffer, io.RawIOBase):
+                stream = _whole(stream)
+                setattr(sys, name, stream)
+                setattr(sys, f"__{name}__", stream)
             if stream.errors in _STRICT:
                 stream.reconfigure(errors="lsu_onto.spell")
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
             if number == 2 or stream.isatty():  # for people: what programs read is left as it is
                 vars(stream)["write"] = _writer(stream.write)
+
+
+def _whole(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """A stream without a buffer, as `PYTHONUNBUFFERED` makes it in containers, with one that each line's end flushes.
+
+    Without one, Python says nothing of what a full disk does not take of a write.
+    """
+    encoding, errors = stream.encoding, stream.errors
+    raw: Any = stream.detach()
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
 
 
 def _writer(write: Callable[[str], int]) -> Callable[[str], int]:

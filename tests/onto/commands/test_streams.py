@@ -130,6 +130,27 @@ def test_a_full_disk_is_a_message(line: str, path: str) -> None:
     assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
+def test_what_a_full_disk_takes_a_part_of_is_a_message_where_streams_have_no_buffer(tmp_path: Path, path: str) -> None:
+    """As in containers: there Python writes what fits, and says nothing of the rest."""
+    done = subprocess.run(
+        ["bash", "-c", "ulimit -f 8; exec lsu-onto export idd --source cityscapes --to json > out.json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"},
+    )
+    assert (done.returncode, done.stderr) == (1, "error: File too large\n")
+
+
+def test_closed_streams_leave_no_file_open(path: str) -> None:
+    env = os.environ | {"PATH": path, "PYTHONWARNINGS": "error::ResourceWarning"}
+    done = subprocess.run(
+        ["bash", "-c", "exec lsu-onto list >&- <&-"], stderr=subprocess.PIPE, check=False, text=True, env=env
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_log_on_a_full_disk_prints_no_traceback() -> None:
     code = (
         "import logging; from lsu_onto.cli import main; logging.basicConfig(filename='/dev/full');"
