@@ -3,16 +3,17 @@
 Next to nothing is imported before `main` runs, so that only Ctrl-C while Python itself starts is a traceback.
 """
 
+# Of `signal`, the part that is in Python itself: its import is over before Ctrl-C comes.
+import _signal  # type: ignore[import-not-found]
+
 
 def main() -> None:
     try:
-        import signal  # before there is anything to interrupt
-
         from lsu_seg.cli import main as program
 
         program(prog_name="lsu-seg")
     except KeyboardInterrupt:  # later ones end in `Program.invoke`
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one, at once
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # a second one, at once
         import sys
 
         sys.stderr.write("interrupted\n")
@@ -25,8 +26,8 @@ def main() -> None:
         without = f"`click` cannot be imported ({error}): pip install . at the root of the repository"
         sys.exit(f"error: {without if isinstance(error, ImportError) else 'out of memory'}")
     finally:  # nothing of the work is left to be stopped, and Python would report its own end with a traceback
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+            _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -30,3 +30,23 @@ except ValueError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "this shell allows 0.3 GB of memory, with which torch cannot be loaded: see `ulimit -v`\n"
+
+
+def test_ctrl_c_while_torch_is_imported_comes_after_it() -> None:
+    """Else its C++ ends the process, where it calls Python back."""
+    code = """
+import signal, sys, lsu_seg
+class Press:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "torch._C":
+            sys.meta_path.remove(Press)
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Press)
+try:
+    import torch
+except KeyboardInterrupt:
+    print("torch" in sys.modules or "interrupted", Press in sys.meta_path)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "False"
