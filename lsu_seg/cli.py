@@ -8,7 +8,6 @@ import click
 
 from lsu_onto import __version__
 from lsu_onto.program import CONTEXT, Program
-from lsu_seg.runtime.libraries import check_memory, check_variables
 
 # Before torch starts its threads: one that waits gives its core away after some 10 µs instead of spinning for
 # milliseconds. On a machine that does anything else at the same time the spinning costs 3 to 20 times the run
@@ -47,8 +46,7 @@ SECTIONS = {
 
 @click.group(cls=Program, package="lsu_seg.commands", sections=SECTIONS, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="lsu-seg")
-@click.pass_context
-def main(context: click.Context) -> None:
+def main() -> None:
     """Train teachers, pseudo-label datasets inside their constraints, train and judge students.
 
     \b
@@ -69,9 +67,6 @@ def main(context: click.Context) -> None:
 
     Shell completion: docs/cli.md.
     """
-    check_variables()
-    if context.invoked_subcommand != "scan":  # which needs no torch
-        check_memory()
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "training": "errors runtime openmmlab label_files targets losses data models teachers pseudo",
         "unify": "errors runtime openmmlab label_files layout targets data models teachers pseudo training evaluation",
         "commands": "*",
-        "cli": "runtime commands",
+        "cli": "commands",
         "__main__": "cli",
         "registry": "openmmlab",
         "set_nll": "losses",

@@ -23,7 +23,7 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever s
         super().__init__(sys.stderr)
         self.setLevel(logging.WARNING)
         self.addFilter(lambda record: not _is_said(record, sys.exc_info()[1]))
-        self._faults: dict[str, str] = {}
+        self._told: set[str] = set()
 
     def format(self, record: logging.LogRecord) -> str:
         logged = record.exc_info[1] if record.exc_info else None
@@ -36,12 +36,11 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever s
         return f"lsu-onto: {said[:200]}: {_reason(error)}"
 
     def _fault(self, error: BaseException) -> str:
-        shown = "".join(traceback.format_exception(error)).rstrip()
         place = "".join(traceback.format_tb(error.__traceback__)[-1:])
-        if place not in self._faults:
-            self._faults[place] = fault(error, "lsu-onto") or shown
-            return self._faults[place]
-        return f"{_reason(error)}, as before"
+        if place in self._told:
+            return f"{_reason(error)}, as before"
+        self._told.add(place)
+        return fault(error, "lsu-onto") or "".join(traceback.format_exception(error)).rstrip()
 
 
 def _is_said(record: logging.LogRecord, error: BaseException | None) -> bool:

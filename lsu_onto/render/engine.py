@@ -1,4 +1,4 @@
-"""DOT → svg, png, pdf: an installed `dot`, or else the Graphviz inside pygraphviz's wheels, in this process."""
+"""DOT → svg, png, pdf: an installed `dot`, or else the Graphviz inside pygraphviz's wheels."""
 
 from __future__ import annotations
 

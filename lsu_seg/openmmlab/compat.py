@@ -28,9 +28,9 @@ from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
-from lsu_onto import uninterrupted
 from lsu_seg.errors import TeacherError, UserError, no_file
 from lsu_seg.runtime.home import at_home
+from lsu_seg.runtime.libraries import Finder
 
 TRUST_VARIABLE = "LSU_SEG_TRUST_CHECKPOINT"
 """Set to 1 to let a checkpoint be unpickled without restriction. It can then run any code."""
@@ -42,8 +42,8 @@ class UntrustedCheckpointError(UserError):
 
 def install() -> None:
     """Apply everything in this module. Calling it again changes nothing."""
-    if _Uninterrupted not in sys.meta_path:
-        sys.meta_path.insert(0, _Uninterrupted)
+    if Finder not in sys.meta_path:
+        sys.meta_path.insert(0, Finder)
     if install_ops_stub():
         # On a GPU this module would call the missing kernel instead of its plain-torch path.
         _after_import("mmcv.ops.multi_scale_deform_attn", _use_torch_attention)
@@ -309,24 +309,6 @@ def _find_mmseg_configs(module: ModuleType) -> None:
 
 
 # --- deferred work -----------------------------------------------------------------------------------------
-
-
-class _Uninterrupted:
-    """A finder of torch, whose C++ aborts if Ctrl-C comes while it is imported, for seconds."""
-
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path) if name == "torch" else None
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def execute_uninterrupted(module: ModuleType) -> None:
-            with uninterrupted():
-                execute(module)
-
-        spec.loader.exec_module = execute_uninterrupted  # type: ignore[method-assign]
-        return spec
 
 
 class _AfterImport:

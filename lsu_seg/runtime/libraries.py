@@ -1,12 +1,14 @@
-"""Whether libraries of C++ can be loaded here: nothing in Python can catch it when they end the process."""
+"""torch and OpenCV are looked at before they are imported: nothing in Python can catch it when their C++ aborts."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from importlib.util import find_spec
+from collections.abc import Callable, Sequence
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
+from types import ModuleType
 
+from lsu_onto import uninterrupted
 from lsu_seg.errors import UserError
 
 _USE_OPENCV = """
@@ -27,7 +29,7 @@ def check_variables() -> None:
         UserError: it does not. The message has their names and values.
     """
     names = [name for name in os.environ if name.startswith("OPENCV_")]
-    if not names or find_spec("cv2") is None or _works_with(names):
+    if not names or _works_with(names):
         return
     wrong = [name for name in names if not _works_with([name])]
     if wrong and _works_with([]):
@@ -41,7 +43,7 @@ def check_memory() -> None:
     Raises:
         UserError: it can't.
     """
-    if sys.platform == "win32" or find_spec("torch") is None:
+    if sys.platform == "win32":
         return
     import resource
 
@@ -57,5 +59,35 @@ def _works_with(names: list[str]) -> bool:
 
 
 def _works(code: str, environment: dict[str, str]) -> bool:
+    import subprocess  # slow, and hardly ever needed
+
     done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, check=False)
     return done.returncode == 0
+
+
+_CHECKS: dict[str, Callable[[], None]] = {"torch": check_memory, "cv2": check_variables}
+
+
+class Finder:
+    """For `sys.meta_path`: finds both as anybody would, and checks them when they are imported.
+
+    Ctrl-C waits for the end of it: torch's C++ calls Python back, and aborts where that raises a KeyboardInterrupt.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        check = _CHECKS.get(name)
+        spec = PathFinder.find_spec(name, path) if check else None
+        if check is None or spec is None or spec.loader is None:
+            return None
+        if isinstance(spec.loader, ExtensionFileLoader):  # the package `cv2` imports it under its own name
+            return spec
+        execute = spec.loader.exec_module
+
+        def execute_checked(module: ModuleType) -> None:
+            check()
+            with uninterrupted():
+                execute(module)
+
+        spec.loader.exec_module = execute_checked  # type: ignore[method-assign]
+        return spec

@@ -20,7 +20,7 @@ def test_ctrl_c_waits_for_what_calls_back_from_c() -> None:
     assert done and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_who_ignores_ctrl_c_goes_on_doing_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_ignores_ctrl_c_goes_on_doing_so() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with lsu_onto.uninterrupted():

@@ -1,4 +1,4 @@
-"""Where libraries of C++ would end the process, we say why before."""
+"""Where the C++ of torch or OpenCV would end the process, we say why before."""
 
 import subprocess
 import sys
@@ -6,7 +6,13 @@ import sys
 import pytest
 
 from lsu_seg.errors import UserError
-from lsu_seg.runtime.libraries import check_memory, check_variables
+from lsu_seg.runtime.libraries import check_variables
+
+
+def printed(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_variable_that_opencv_cannot_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,36 +23,39 @@ def test_a_variable_that_opencv_cannot_read_is_named(monkeypatch: pytest.MonkeyP
         check_variables()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limits")
-def test_memory_with_which_torch_cannot_be_loaded_is_said() -> None:
-    check_memory()
-    code = """
-import resource, lsu_seg.runtime.libraries as libraries
-resource.setrlimit(resource.RLIMIT_AS, (300 << 20, -1))
+IMPORTED = """
+import os, resource, signal, sys
+import lsu_seg
+{before}
 try:
-    libraries.check_memory()
-except ValueError as error:
-    print(error)
+    import {name}
+except (ValueError, KeyboardInterrupt) as end:
+    print(type(end).__name__, end, "torch.nn" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "this shell allows 0.3 GB of memory, with which torch cannot be loaded: see `ulimit -v`\n"
-
-
-def test_ctrl_c_while_torch_is_imported_comes_after_it() -> None:
-    """Else its C++ ends the process, where it calls Python back."""
-    code = """
-import signal, sys, lsu_seg
+PRESSED = """
 class Press:
     @staticmethod
     def find_spec(name, path=None, target=None):
         if name == "torch._C":
-            sys.meta_path.remove(Press)
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Press)
-try:
-    import torch
-except KeyboardInterrupt:
-    print("torch" in sys.modules or "interrupted", Press in sys.meta_path)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[-1] == "False"
+LITTLE = "this shell allows 0.3 GB of memory, with which torch cannot be loaded: see `ulimit -v`"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limits")
+@pytest.mark.parametrize(
+    ("name", "before", "said"),
+    [
+        ("torch", "resource.setrlimit(resource.RLIMIT_AS, (300 << 20, -1))", f"UserError {LITTLE} False"),
+        ("torch", PRESSED, "KeyboardInterrupt  True"),
+        (
+            "cv2",
+            "os.environ['OPENCV_IO_MAX_IMAGE_PIXELS'] = 'x'",
+            "UserError OpenCV cannot be loaded with OPENCV_IO_MAX_IMAGE_PIXELS=x in the environment: unset it, or mend"
+            " its value False",
+        ),
+    ],
+)
+def test_what_would_abort_while_it_is_imported(name: str, before: str, said: str) -> None:
+    assert printed(IMPORTED.format(name=name, before=before)) == f"{said}\n"
