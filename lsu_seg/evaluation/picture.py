@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lsu_onto import uninterrupted
+
 _NUMBERS = 25  # with up to this many classes, cells show their percentage
 
 
@@ -42,5 +44,6 @@ def confusion_picture(matrix: NDArray[np.int64], names: Sequence[str], title: st
             axes.text(j, i, f"{share[i, j]:.0%}"[:-1], ha="center", va="center", fontsize=7, color=colour)
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the truth")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    with uninterrupted():  # matplotlib's C++ makes a TypeError of Ctrl-C
+        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
