@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lsu_onto import make_folder, open_to_read, write_atomic
+from lsu_onto import make_folder, open_to_read, uninterrupted, write_atomic
 from lsu_seg.evaluation.document import FORMAT
 from lsu_seg.evaluation.errors import EvaluationError
 from lsu_seg.evaluation.measured import Measured
@@ -25,36 +25,48 @@ COLUMNS = ("set", "view", "class", "iou", "low", "high", "iou_upper", "scored", 
 
 def write(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
     """Write the folder; the JSON comes last, so that its presence means that the folder is complete."""
-    make_folder(folder)
-    _write_pictures(folder, document, measured)
-    write_figures(folder, document, measured)
+    _put(folder, _pictures(document, measured) | _numbers(document, measured))
 
 
 def write_figures(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
     """What `write` writes, without the pictures, which are of what the JSON has as numbers."""
+    _put(folder, _numbers(document, measured))
+
+
+def _put(folder: Path, content: Mapping[str, bytes]) -> None:
     make_folder(folder)
+    with uninterrupted():  # drawing takes seconds, and Ctrl-C there leaves an earlier evaluation as it was
+        for name, data in content.items():
+            write_atomic(folder / name, data)
+
+
+def _numbers(document: dict[str, Any], measured: Mapping[str, Measured]) -> dict[str, bytes]:
     arrays: dict[str, Any] = {}
     for i, m in enumerate(measured.values()):
         arrays[f"keys_{i}"] = np.array(m.keys, dtype=str)
         arrays |= {f"{view}_{i}": sums for view, sums in m.sums.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    write_atomic(folder / "evaluation.npz", buffer.getvalue())
-    write_atomic(folder / "classes.csv", as_csv(document).encode("utf-8", "backslashreplace"))
-    write_atomic(folder / "evaluation.json", as_json(document).encode("utf-8", "backslashreplace"))
+    return {
+        "evaluation.npz": buffer.getvalue(),
+        "classes.csv": as_csv(document).encode("utf-8", "backslashreplace"),
+        "evaluation.json": as_json(document).encode("utf-8", "backslashreplace"),
+    }
 
 
-def _write_pictures(folder: Path, document: dict[str, Any], measured: Mapping[str, Measured]) -> None:
+def _pictures(document: dict[str, Any], measured: Mapping[str, Measured]) -> dict[str, bytes]:
+    out = {}
     for name, m in measured.items():
         for view in (v for v in m.views if v != "set"):
-            file = f"confusion_{_safe(name)}_{view}.png"
             title = f"{name}: truth and prediction, {m.space(view)}"
             last = "void" if view == "source" else "void or ambiguous"
-            write_atomic(folder / file, confusion_picture(m.matrix(view).numpy(), m.names(view), title, last))
+            drawn = confusion_picture(m.matrix(view).numpy(), m.names(view), title, last)
+            out[f"confusion_{_safe(name)}_{view}.png"] = drawn
     for name, part in document["sets"].items():
         if reliability := part["views"].get("source", {}).get("reliability"):
-            drawn = reliability_svg(reliability, f"{name}: confidence")
-            write_atomic(folder / f"reliability_{_safe(name)}.svg", drawn.encode("utf-8", "backslashreplace"))
+            diagram = reliability_svg(reliability, f"{name}: confidence")
+            out[f"reliability_{_safe(name)}.svg"] = diagram.encode("utf-8", "backslashreplace")
+    return out
 
 
 def _safe(name: str) -> str:

@@ -153,6 +153,24 @@ def test_groups_are_classes_of_their_own(tmp_path: Path) -> None:
     files.read(tmp_path / "evaluation.json")
 
 
+def test_interrupted_pictures_leave_the_evaluation_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = {"val": measured(2, 0.7)}, {"val": measured(3, 0.8)}
+    files.write(tmp_path, document(first), first)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    drawn = []
+
+    def draw_one(*args: object) -> bytes:
+        if drawn:
+            raise KeyboardInterrupt
+        drawn.append(args)
+        return b"new"
+
+    monkeypatch.setattr(files, "confusion_picture", draw_one)
+    with pytest.raises(KeyboardInterrupt):
+        files.write(tmp_path, document(second), second)
+    assert drawn and {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_groups_are_compared(tmp_path: Path) -> None:
     for name, one in (("a", measured(2, 0.7, constraint=GROUPED)), ("b", measured(3, 0.8, constraint=GROUPED))):
         files.write_figures(tmp_path / name, document({"val": one}), {"val": one})
