@@ -2,8 +2,8 @@
 
 The whole public API is `load`, `load_dataset`, `about`, `class_map`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
 `Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
-`ran_out`, `uninterrupted`, `open_to_read`, `walk`, `write_atomic`, `png_chunks`, `compiled_loops` and the four codes
-below; it needs numpy and no torch, and `read_raster` needs Pillow.
+`ran_out`, `uninterrupted`, `open_to_read`, `read_rest`, `walk`, `write_atomic`, `png_chunks`, `compiled_loops` and the
+four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
     from lsu_onto.errors import UserError, interruption, ran_out, uninterrupted
-    from lsu_onto.files import make_folder, open_to_read, walk, write_atomic
+    from lsu_onto.files import make_folder, open_to_read, read_rest, walk, write_atomic
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
     from lsu_onto.raster.errors import LabelFileError
@@ -85,6 +85,7 @@ __all__ = [
     "png_chunks",
     "ran_out",
     "read_raster",
+    "read_rest",
     "rewrite",
     "suggest_map",
     "suggest_rows",
@@ -296,7 +297,7 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.raster.palettes import Palettes
 
         return Palettes
-    if name in ("make_folder", "open_to_read", "walk", "write_atomic"):
+    if name in ("make_folder", "open_to_read", "read_rest", "walk", "write_atomic"):
         from lsu_onto import files
 
         return getattr(files, name)

@@ -19,6 +19,9 @@ _Folder = tuple[str, list[str], list[str]]
 _LIMIT = 1 << 30
 """Bytes of a pipe, which may have no end."""
 
+_MOST = 4 << 30
+"""Bytes of a file that is read as a whole."""
+
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 """Windows has neither this nor pipes that have a place in a folder."""
 
@@ -98,6 +101,26 @@ def open_to_read(path: str | os.PathLike[str]) -> BinaryIO:
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise OSError(errno.EINVAL, "it is a device, not a file", os.fspath(path))
     return _open_pipe(path) if stat.S_ISFIFO(mode) else open(path, "rb")  # noqa: PTH123 (the caller closes it)
+
+
+def read_rest(file: BinaryIO) -> bytes:
+    """What is left to read of a file that `open_to_read` opened.
+
+    Raises:
+        OSError: the disk's word; or the file has more than 4 GB, as no image that `read_raster` reads and no text has:
+            it may be larger than the memory, and while it is read, Ctrl-C waits.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "a.txt")
+    >>> path.write_bytes(b"whole")
+    5
+    >>> with open_to_read(path) as file:
+    ...     file.read(1), read_rest(file)
+    (b'w', b'hole')
+    """
+    if not isinstance(file, io.BytesIO) and os.fstat(file.fileno()).st_size > _MOST:
+        raise OSError(errno.EFBIG, f"it has more than {_MOST >> 30} GB", file.name)
+    return file.read()
 
 
 def _open_pipe(path: str | os.PathLike[str]) -> BinaryIO:

@@ -16,7 +16,7 @@ from typing import Any
 
 from lsu_onto.diagnostics import RULES, suggest
 from lsu_onto.errors import UserError
-from lsu_onto.files import open_to_read
+from lsu_onto.files import open_to_read, read_rest
 
 NAME = "pyproject.toml"
 _TABLE = "[tool.lsu-onto]"
@@ -93,7 +93,7 @@ def _read(file: str) -> Settings | None:
     """The settings in a file, or None. A file that does not name us may be broken: others will say so."""
     try:
         with open_to_read(file) as opened:
-            data = opened.read()
+            data = read_rest(opened)
     except OSError as e:
         raise SettingsError(f"cannot read `{file}`: {e.strerror}") from e
     if b"lsu-onto" not in data:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Place
-from lsu_onto.files import open_to_read
+from lsu_onto.files import open_to_read, read_rest
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_text(path: str) -> str:
     """The text of a file without its byte order mark."""
     try:
         with open_to_read(path) as file:
-            data = file.read()
+            data = read_rest(file)
     except OSError as e:
         folder = Path(path).parent
         missing = isinstance(e, FileNotFoundError) and folder.is_dir()

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto.files import open_to_read
+from lsu_onto.files import open_to_read, read_rest
 from lsu_onto.raster.errors import LabelFileError, MissingPillowError
 from lsu_onto.raster.loops import compiled_loops, fast_zlib
 from lsu_onto.raster.palettes import value_colours
@@ -106,7 +106,7 @@ def _read(path: Path) -> bytes:
     try:
         with open_to_read(path) as file:
             head = file.read(_HEAD)
-            return head + file.read() if _is_png(head) or _is_tiff(head) else head
+            return head + read_rest(file) if _is_png(head) or _is_tiff(head) else head
     except OSError as error:
         found = f"no readable file ({error.strerror})"
         raise LabelFileError.of(path, found, "a label file", "check path and rights") from error

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lsu_onto import INSTALL, open_to_read
+from lsu_onto import INSTALL, open_to_read, read_rest
 from lsu_seg.label_files.errors import refuse
 
 SUFFIX = ".parquet"
@@ -44,7 +44,7 @@ def read_bytes(path: Path) -> bytes:
         return read_member(path).data
     try:
         with open_to_read(path) as file:  # `/dev/zero` has no end
-            return file.read()
+            return read_rest(file)
     except OSError as error:
         found = f"no readable file ({error.strerror})"
         raise refuse(path, found, "a file of the dataset", "check path and rights") from error

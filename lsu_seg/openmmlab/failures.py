@@ -186,7 +186,7 @@ def of_machine(error: Exception, runner: Any = None) -> str | None:
         more = ", and so do `--precision bf16` on a GPU and `activation_checkpointing = ['backbone']`" if trains else ""
         return f"there is too little memory ({said or type(error).__name__}): {less}{more}"
     fetches = any(f.f_globals.get("__name__", "").startswith("torch.multiprocessing") for f in frames_of(error))
-    if "received 0 items of ancdata" in str(error):
+    if any(said in str(error) for said in ("received 0 items of ancdata", "Too many open files")):
         return "there are too many open files; this shell allows no more: see `ulimit -n`, or write fewer `num_workers`"
     if fetches and isinstance(
         error, (ConnectionError, FileNotFoundError, EOFError)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from lsu_onto import open_to_read, png_chunks
+from lsu_onto import open_to_read, png_chunks, read_rest
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
 from lsu_seg.layout.images import (
     ALIKE,
@@ -122,7 +122,7 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
             if image.format == "PNG" and not data:
                 place = file.tell()
                 file.seek(0)
-                data = file.read()
+                data = read_rest(file)
                 file.seek(place)
             turned = _exif(image, data).get(ExifTags.Base.Orientation, 1)
             whole = False
@@ -208,7 +208,7 @@ def _no_image(path: Path, error: Exception) -> str:
         with open_to_read(path) as file:
             head = file.read(512)
             if head[:2] in (b"II", b"MM"):
-                head += file.read()
+                head += read_rest(file)
                 check_tiff(path, head)
     except LabelFileError as unread:
         return str(unread)

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import lsu_onto
 from lsu_onto import make_folder, write_atomic
 from lsu_onto.cli import main
-from lsu_onto.files import open_to_read, walk
+from lsu_onto.exchange.tables import read_text
+from lsu_onto.files import open_to_read, read_rest, walk
 
 
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
@@ -153,3 +155,18 @@ def test_pipes_are_read_where_no_open_returns_at_once(tmp_path: Path, monkeypatc
     for name in ("file", "pipe"):
         with open_to_read(tmp_path / name) as file:
             assert file.read() == b"whole"
+
+
+def test_files_larger_than_the_memory_are_not_read(tmp_path: Path) -> None:
+    """Sparse: nothing but its size is on the disk."""
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate((4 << 30) + 1)
+    with open_to_read(tmp_path / "large.csv") as file, pytest.raises(OSError, match="it has more than 4 GB"):
+        read_rest(file)
+    with pytest.raises(lsu_onto.UserError, match=r"large\.csv.*it has more than 4 GB"):
+        read_text(str(tmp_path / "large.csv"))
+    with (tmp_path / "large.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate((4 << 30) + 1)
+    with pytest.raises(lsu_onto.LabelFileError, match=r"large\.png: found no readable file .it has more than 4 GB"):
+        lsu_onto.read_raster(tmp_path / "large.png")
