@@ -107,13 +107,16 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
             hint = _moved_from(repository, sha, revision, inside.as_posix())
             raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`{hint}") from None
         raise RevisionError(f"git cannot read `{inside.as_posix()}` at revision `{revision}`: {e.said}") from None
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        for member in tar:  # `filter="data"` came with Python 3.11.4; links are left out, as with it
-            content = tar.extractfile(member) if member.isfile() else None
-            target = (folder / member.name).resolve()
-            if content and target.is_relative_to(folder):
-                make_folder(target.parent)
-                target.write_bytes(content.read())
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in tar:  # `filter="data"` came with Python 3.11.4; links are left out, as with it
+                content = tar.extractfile(member) if member.isfile() else None
+                target = (folder / member.name).resolve()
+                if content and target.is_relative_to(folder):
+                    make_folder(target.parent)
+                    target.write_bytes(content.read())
+    except (tarfile.TarError, ValueError) as e:  # NUL in a name
+        raise RevisionError(f"what `git archive` printed is no archive ({e}); {_OTHER}") from None
     if not (folder / inside).is_file():
         raise RevisionError(
             f"`{inside.as_posix()}` is no file in revision `{revision}`, or a `.gitattributes` there leaves it out of"
@@ -142,12 +145,15 @@ def moved(roots: Iterable[Path], root: Path, folder: Path) -> list[Path]:
 def _commit(repository: Repository, revision: str) -> str:
     """The hash of a revision's commit."""
     try:
-        return repository.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+        printed = repository.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+        if not re.fullmatch(rb"[0-9a-f]{40,}", printed):
+            raise RevisionError(f"what `git rev-parse` printed is no hash ({printed[:40]!r}); {_OTHER}")
+        return printed.decode()
     except GitError as e:
         message = f"there is no revision `{revision}`"
         if "Needed a single revision" not in e.said:
             message += f"; {e}"
-    if repository.git("rev-parse", "--is-shallow-repository").decode().strip() == "true":
+    if repository.git("rev-parse", "--is-shallow-repository").strip() == b"true":
         raise RevisionError(
             f"{message}; this clone is shallow: fetch the history with `git fetch --unshallow`, or in CI"
             " (`actions/checkout`) with `fetch-depth: 0`"
@@ -164,6 +170,8 @@ class GitError(RevisionError):
         self.said = " ".join(said.decode(errors="replace").split()).removeprefix("fatal: ").removeprefix("warning: ")
         super().__init__(f"git says: {self.said}")
 
+
+_OTHER = "is the program `git` on the PATH another one?"
 
 _PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 """Variables that name a repository. git sets them for its hooks, where it takes the folder that it runs in, and not the
@@ -203,7 +211,10 @@ class Repository:
         Raises:
             GitError: there is no repository, or git does not touch it.
         """
-        root = Path(os.fsdecode(self.git("rev-parse", "--show-toplevel").rstrip(b"\n"))).resolve()
+        printed = self.git("rev-parse", "--show-toplevel").rstrip(b"\n")
+        if b"\0" in printed:
+            raise GitError(b"a path with NUL; " + _OTHER.encode())
+        root = Path(os.fsdecode(printed)).resolve()
         return Repository(root, self.places | {"GIT_WORK_TREE": str(root)} if self.places else {})
 
 

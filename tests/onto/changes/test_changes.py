@@ -293,6 +293,30 @@ def test_a_file_that_git_leaves_out_of_archives(repository: Path, monkeypatch: p
     assert "`sources/ground.tax` is no file in revision `HEAD`, or a `.gitattributes` there leaves" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("asked", "printed", "said"),
+    [
+        ("--show-toplevel", "a\\0b", "a path with NUL"),
+        ("--verify", "hello", "what `git rev-parse` printed is no hash (b'hello')"),
+        ("--verify", "\\0\\377", "printed is no hash (b'\\x00\\xff')"),
+        ("archive", "no tar", "what `git archive` printed is no archive"),
+    ],
+)
+def test_a_program_called_git_that_is_another(
+    repository: Path, asked: str, printed: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = repository.parent / "bin" / "git"
+    script.parent.mkdir()
+    real = shutil.which("git")
+    script.write_text(f"""#!/bin/sh\ncase "$*" in *{asked}*) printf '{printed}';; *) exec {real} "$@";; esac\n""")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(repository)
+    result = run("data sets/track.tax", "--against", "git:HEAD", "--path", "sources")
+    assert result.exit_code == 2
+    assert said in result.stderr and "is the program `git` on the PATH another one?" in result.stderr
+
+
 def test_names_that_are_no_text(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = repository.with_name(os.fsdecode(b"caf\xe9"))
     repository.rename(odd)
