@@ -11,8 +11,10 @@ import errno
 import logging
 import math
 import os
+import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -34,6 +36,14 @@ def put_data(text: str) -> None:
     """Print what another program will read: UTF-8 whatever the stream, like the same text in a file."""
     data = text.encode("utf-8", "backslashreplace")  # names of files may be no text
     click.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)  # a notebook takes no bytes
+
+
+_format_warning = warnings.formatwarning
+
+
+def _without_traceback(message: Warning | str, *args: Any) -> str:
+    """A warning as a line: numba's, of a variable that it cannot read, holds the traceback of the error."""
+    return _format_warning(re.sub(r"\n.*\nTraceback \(most recent call last\):(?s:.*)", "", str(message)), *args)
 
 
 # --- how commands end ------------------------------------------------------------------------------------------------
@@ -222,6 +232,7 @@ class Program(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         mend_streams()
+        warnings.formatwarning = _without_traceback
         logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
         try:
             return super().main(*args, **options)

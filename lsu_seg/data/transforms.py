@@ -150,8 +150,10 @@ def _check_other_loader(path: str, bits: int) -> None:
             data = file.read(64)
             sixteen = stored_bits(image, data) == 16
             data += file.read() if sixteen and not bits else b""
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return  # Pillow cannot read it, so it has no orientation that OpenCV would apply
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises arbitrary exceptions for damaged files
+        return  # it cannot read it, so it has no orientation that OpenCV would apply
     if orientation not in (0, 1):
         raise LabelFileError(
             f"{path}: found EXIF orientation {orientation}; expected none: the label's pixels lie as they are stored;"

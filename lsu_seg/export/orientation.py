@@ -50,7 +50,7 @@ def _orientation(data: bytes) -> int:
     try:
         with any_size(), Image.open(io.BytesIO(data)) as image:
             return int(image.getexif().get(_TAG, 1))
-    except (OSError, ValueError, SyntaxError, TypeError, struct.error):
+    except (OSError, ValueError, SyntaxError, TypeError, ArithmeticError, struct.error):
         return 1
 
 

@@ -10,6 +10,7 @@ import itertools
 import logging
 import multiprocessing
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ from mmengine.model import (
 from mmengine.runner import Runner
 from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from lsu_onto import make_folder, write_atomic
 from lsu_seg.errors import ConfigError, UserError, no_file
 from lsu_seg.openmmlab.arguments import check_arguments
 from lsu_seg.openmmlab.config import hooks_of, is_type
-from lsu_seg.openmmlab.failures import named
+from lsu_seg.openmmlab.failures import named, said_by
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.parts import check_parts, models_in, weights_in
 from lsu_seg.openmmlab.recompute import recompute_in_backward
@@ -46,6 +48,9 @@ from lsu_seg.runtime.launch import join_ranks
 _BEGINS = {"before_train": "train", "before_val": "val", "before_test": "test"}
 _STARTED = ("after_train_iter", "after_val", "after_test_iter")
 """Hooks with which a loop begins, and has shown that it runs."""
+
+_MultiProcessingDataLoaderIter._shutdown = True  # type: ignore[attr-defined]
+"""Of one whose arguments are refused before it starts anything; else it is a traceback when it is thrown away."""
 
 
 class RankedRunner(Runner):
@@ -119,7 +124,7 @@ class RankedRunner(Runner):
             loader.worker_init_fn = functools.partial(leave_to_first_process, loader.worker_init_fn)
             begin: Any = loader._get_iterator  # which starts them
             method = (loader.multiprocessing_context or multiprocessing).get_start_method  # asked when they start
-            loader._get_iterator = functools.partial(held_back, begin, method)  # type: ignore[method-assign]
+            loader._get_iterator = functools.partial(_begin, begin, method)  # type: ignore[method-assign]
         return loader
 
     def build_test_loop(self, loop: Any) -> Any:
@@ -403,3 +408,11 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
         raise ConfigError(f"{why}; `{checkpoint}` has only the others")
     model.stated_classes = stated_classes(loaded)
     return runner
+
+
+def _begin(start: Callable[[], Any], method: Callable[[], str]) -> Any:
+    """Start the processes of a data loader, which takes some of its arguments as they are until then."""
+    try:
+        return held_back(start, method)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(f"a data loader of the config cannot start its processes: {said_by(error)}") from error

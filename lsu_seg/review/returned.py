@@ -69,9 +69,9 @@ def mask_file(place: str, read: Callable[[], bytes], height: int, width: int, mo
         with any_size(), Image.open(io.BytesIO(read())) as image:
             check_size(place, image.size, (width, height))
             return np.asarray(image.convert(mode) if mode else image)
-    except ReviewError:  # a ValueError, too
+    except (ReviewError, MemoryError):
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
         what = "it is no image" if isinstance(error, UnidentifiedImageError) else error
         raise ReviewError(f"{place}: its mask cannot be read ({what}); export again") from error
 

@@ -144,7 +144,7 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
     except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
         return {"image": _no_image(path, error), **_of_today(error)}
     if turned not in (0, 1):
-        out["turned"] = int(turned)
+        out["turned"] = turned if isinstance(turned, int) else str(turned)  # damaged: text, no number
     return out
 
 

@@ -201,7 +201,7 @@ class Totals:
         size, image, turned = record["size"], record.get("image_size"), record.get("turned")
         if image is not None and size != image:
             text = f"{pair.label}: the label is {size[0]}x{size[1]}, the image `{pair.image}` {image[0]}x{image[1]}"
-            if turned and turned >= 5 and size == image[::-1]:
+            if isinstance(turned, int) and turned >= 5 and size == image[::-1]:
                 text += f": it was drawn on the turned image (EXIF orientation {turned}); save the image turned"
             self.find("size", text)
         elif turned:

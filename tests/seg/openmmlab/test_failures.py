@@ -150,6 +150,14 @@ def test_the_parts_of_mmengines_runner() -> None:
             {"train_dataloader.persistent_workers": True},
             "`train_dataloader` cannot be used as it is: ValueError: persist",
         ),
+        (
+            {"train_dataloader.num_workers": 1, "train_dataloader.prefetch_factor": 0},
+            "a data loader of the config cannot start its processes: AssertionError: prefetch_factor must be greater",
+        ),
+        (
+            {"train_dataloader.num_workers": 1, "train_dataloader.generator": 5},
+            "a data loader of the config cannot start its processes: TypeError: random_() received",
+        ),
         ({"optim_wrapper.optimizer.lr": -1}, "`optim_wrapper.optimizer` cannot be used as it is: ValueError: Invalid"),
         (
             {"optim_wrapper.optimizer.type": "Adafactor"},  # transformers', which mmengine registers

@@ -63,6 +63,7 @@ def test_a_part_that_ends_the_program() -> None:
             "unexpectedly; `num_workers = 0` shows",
         ),
         (RuntimeError("received 0 items of ancdata"), "see `ulimit -n`"),
+        (OSError(24, "Too many open files"), "see `ulimit -n`"),
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried\nmuch"),
             "there is too little memory (CUDA out of memory. Tried much): a smaller `batch_size`, smaller images",

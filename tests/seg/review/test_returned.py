@@ -287,6 +287,18 @@ def test_images_of_another_size_are_refused(
             label_of(constraint, path)
 
 
+def test_a_mask_whose_damage_pillow_says_in_its_own_way(constraint: lsu_onto.Constraint, tmp_path: Path) -> None:
+    file = tmp_path / "SegmentationClass" / f"{NAME}.png"
+    file.parent.mkdir()
+    (tmp_path / "labelmap.txt").write_text("background:0,0,0::\ntree:107,142,35::\n")
+    Image.new("P", (40, 24)).save(file, "BLP")
+    data = bytearray(file.read_bytes())
+    data[8] = 9  # the way in which its pixels are stored, of which there are three
+    file.write_bytes(data)
+    with pytest.raises(ReviewError, match=r"its mask cannot be read \(Unknown BLP encoding 9\); export again"):
+        label_of(constraint, tmp_path)
+
+
 @pytest.mark.parametrize("broken", ["samples.json", "metadata.json"])
 def test_a_damaged_folder_of_fiftyone(constraint: lsu_onto.Constraint, tmp_path: Path, broken: str) -> None:
     (tmp_path / "samples.json").write_text(json.dumps({"samples": [{"filepath": f"data/{NAME}.png", "label": {}}]}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,6 +14,7 @@ from PIL import Image, ImageFile
 
 from helpers import pngs
 from lsu_onto.raster import loops
+from lsu_seg.export.orientation import as_stored
 from lsu_seg.scan import collect
 from lsu_seg.scan.collect import look_at_image
 
@@ -96,6 +98,25 @@ def test_the_orientation_of_a_png_is_found_before_and_behind_its_pixels(
     for data in (parts_of_png(before=part), parts_of_png(behind=part)):
         (tmp_path / "a.png").write_bytes(data)
         assert look_at_image(tmp_path / "a.png").get("turned") == turned
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (2, b"abc\0", "abc"),
+        (1, b"\6\0\0\0", "b'\\x06'"),
+        (11, struct.pack("<f", float("inf")), "inf"),
+        (9, struct.pack("<i", -7), -7),
+    ],
+    ids=["text", "a byte", "infinite", "negative"],
+)
+def test_an_orientation_that_is_none_is_told(tmp_path: Path, kind: int, value: bytes, said: int | str) -> None:
+    """Some programs turn such an image, too."""
+    count = 4 if kind == 2 else 1
+    tags = struct.pack("<2sHIHHHI", b"II", 42, 8, 1, 0x0112, kind, count) + value + bytes(4)
+    Image.fromarray(PICTURE).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + tags)
+    assert look_at_image(tmp_path / "a.jpg")["turned"] == said
+    assert as_stored(tmp_path / "a.jpg", (tmp_path / "a.jpg").read_bytes()) == (tmp_path / "a.jpg").read_bytes()
 
 
 def test_pixels_of_a_png_are_decoded_only_if_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
