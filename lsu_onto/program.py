@@ -232,7 +232,7 @@ class Program(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         mend_streams()
-        warnings.formatwarning = _without_traceback
+        warnings.formatwarning = _without_traceback  # type: ignore[assignment]
         logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
         try:
             return super().main(*args, **options)

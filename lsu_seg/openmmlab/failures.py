@@ -213,6 +213,11 @@ def explain_later(error: Exception, cfg: Config, runner: Any) -> str | None:
     when = f"iteration {runner.iter + 1}" if runner.loop == "train" else runner.loop
     if part := hook_of(error, cfg) or loop_or_optimizer(frames_of(error), runner.loop):
         return f"`{part}` cannot be used as it is: in {when}, {THROWN_BY.sub('', said_by(error))}"
+    if "Expected more than 1 value per channel" in str(error):
+        return (
+            f"in {when}, a batch norm has one value of each channel, as where the last batch of an epoch has one image:"
+            " write `train_dataloader.drop_last = True`, or another `batch_size`"
+        )
     return None
 
 

@@ -49,7 +49,7 @@ _BEGINS = {"before_train": "train", "before_val": "val", "before_test": "test"}
 _STARTED = ("after_train_iter", "after_val", "after_test_iter")
 """Hooks with which a loop begins, and has shown that it runs."""
 
-_MultiProcessingDataLoaderIter._shutdown = True  # type: ignore[attr-defined]
+_MultiProcessingDataLoaderIter._shutdown = True
 """Of one whose arguments are refused before it starts anything; else it is a traceback when it is thrown away."""
 
 

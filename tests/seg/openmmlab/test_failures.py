@@ -33,9 +33,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tax(root / "tax")
     write_park(root / "park", {"a": [0, 1, 2, 3, 4, 5, -1]})
     image, channels = draw(0, [0, 1, 2, 3, 4, 255])
-    for split in ("train", "val"):
-        save(root / f"fine/images/{split}/a.png", image)
-        save(root / f"fine/labels/{split}/a.png", channels.astype(np.uint8))
+    for place in ("fine train/a", "fine val/a", "three train/a", "three train/b", "three train/c"):
+        folder, key = place.split()
+        save(root / f"{folder}/images/{key}.png", image)
+        save(root / f"{folder}/labels/{key}.png", channels.astype(np.uint8))
     save_checkpoint(root / "teacher.pth")
     return root
 
@@ -372,6 +373,21 @@ def test_the_first_step_is_refused_and_later_ones_are_not(world: Path, tmp_path:
         cfg.custom_hooks = [dict(type="LosesTheHead", at=at)]
         with pytest.raises(raised, match="list index out of range"):
             train(cfg, quiet=True)
+
+
+def test_a_batch_of_one_at_the_end_of_an_epoch_is_said(world: Path, tmp_path: Path) -> None:
+    cfg = config(world, tmp_path)
+    cfg.model.decode_head.update(type="PSPHead", pool_scales=(1,))
+    for key in ("num_convs", "concat_input"):
+        cfg.model.decode_head.pop(key)
+    dataset = dict(cfg.train_dataloader.dataset.datasets[0], data_root=str(world / "three"))
+    cfg.train_dataloader = dict(batch_size=2, sampler=dict(type="DefaultSampler", shuffle=True), dataset=dataset)
+    said = "in iteration 2, a batch norm has one value of each channel.* write `train_dataloader.drop_last = True`"
+    with pytest.raises(ConfigError, match=said):
+        train(cfg, quiet=True)
+    cfg.train_dataloader.drop_last = True
+    cfg.work_dir = str(tmp_path / "dropped")
+    train(cfg, quiet=True)
 
 
 @pytest.mark.parametrize(
