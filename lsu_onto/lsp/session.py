@@ -139,5 +139,10 @@ class Session:
         return sorted(paths)
 
     def owns(self, path: str) -> bool:
-        """Whether a file belongs to the user: it is open, or lies in an open folder or one added to the search path."""
-        return path in self.open or any(Path(path).is_relative_to(f) for f in (*self.folders, *self.paths))
+        """Whether a file belongs to the user: it is open, or lies in an open folder or one added to the search path.
+
+        What is installed somewhere below such a folder, as where `/` is open, is not.
+        """
+        file = Path(path)
+        folders = [f for f in (*self.folders, *self.paths) if file.is_relative_to(f)]
+        return path in self.open or any(_NOT_OURS.isdisjoint(file.relative_to(f).parts) for f in folders)
