@@ -24,7 +24,7 @@ _COMPILED = (".pyx", ".pxi", ".pxd")
 _PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
 
 
-def fault(error: BaseException, program: str) -> str | None:
+def fault(error: BaseException, program: str, goes_on: bool = False) -> str | None:
     """The message for such an error; None where the traceback is to be shown instead.
 
     The message names the places in our code, so that a log says enough, and a new file has the traceback, if there is
@@ -32,6 +32,7 @@ def fault(error: BaseException, program: str) -> str | None:
 
     Args:
         program: the name that it was called by.
+        goes_on: the program does, for nothing waits for what has failed.
     """
     # As text, because that of another process, such as one that loads images, is in the message.
     text = "".join(traceback.format_exception(error))
@@ -46,10 +47,11 @@ def fault(error: BaseException, program: str) -> str | None:
     way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
     said = " ".join(str(error).split())
     shown = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    then = "It goes on." if goes_on else "What it was to write may be missing."
     return (
-        f"error: {shown[:500]}{f' ({way})' if way else ''}\n"
-        f"  help: `{program}` does not expect this: it is a fault of the toolkit, or of a library that it uses. What it"
-        f" was to write may be missing. Please report it with {kept}"
+        f"{'warning' if goes_on else 'error'}: {shown[:500]}{f' ({way})' if way else ''}\n"
+        f"  help: `{program}` does not expect this: it is a fault of the toolkit, or of a library that it uses. {then}"
+        f" Please report it with {kept}"
     )
 
 

@@ -11,10 +11,8 @@ import errno
 import logging
 import math
 import os
-import re
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,6 +24,7 @@ from click.shell_completion import CompletionItem
 
 from lsu_onto.errors import UserError, interruption, ran_out, visible
 from lsu_onto.streams import give_up_full_streams, mend_streams
+from lsu_onto.unraised import tell_without_traceback
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -36,14 +35,6 @@ def put_data(text: str) -> None:
     """Print what another program will read: UTF-8 whatever the stream, like the same text in a file."""
     data = text.encode("utf-8", "backslashreplace")  # names of files may be no text
     click.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)  # a notebook takes no bytes
-
-
-_format_warning = warnings.formatwarning
-
-
-def _without_traceback(message: Warning | str, *args: Any) -> str:
-    """A warning as a line: numba's, of a variable that it cannot read, holds the traceback of the error."""
-    return _format_warning(re.sub(r"\n.*\nTraceback \(most recent call last\):(?s:.*)", "", str(message)), *args)
 
 
 # --- how commands end ------------------------------------------------------------------------------------------------
@@ -232,7 +223,7 @@ class Program(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         mend_streams()
-        warnings.formatwarning = _without_traceback  # type: ignore[assignment]
+        tell_without_traceback(self._name())
         logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
         try:
             return super().main(*args, **options)
@@ -243,7 +234,7 @@ class Program(click.Group):
             if end is None:
                 from lsu_onto.faults import CODE, fault
 
-                said = fault(error, self.package.partition(".")[0].replace("_", "-"))
+                said = fault(error, self._name())
                 if said is None:
                     raise
                 end = Ending(said, CODE)
@@ -251,6 +242,9 @@ class Program(click.Group):
             sys.exit(end.exit_code)
         finally:
             give_up_full_streams()
+
+    def _name(self) -> str:
+        return self.package.partition(".")[0].replace("_", "-")
 
     def _main_shell_completion(self, *args: Any, **options: Any) -> None:
         try:

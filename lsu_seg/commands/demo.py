@@ -23,7 +23,7 @@ DEMO = Path(__file__).parents[1] / "configs" / "demo" / "demo.py"
 @click.option(
     "--seed",
     default=0,
-    type=click.IntRange(0, 2**32 - 1),
+    type=click.IntRange(0, 2**31 - 1),
     show_default=True,
     help="Seed of the scenes and of every training.",
 )

@@ -17,7 +17,7 @@ from lsu_seg.commands.arguments import CONFIG, JOBS, KEPT, ROOT, WORK, load, set
 @CONFIG
 @WORK
 @ROOT
-@click.option("--seed", default=0, type=click.IntRange(0, 2**32 - 1), show_default=True, help="Seed of every training.")
+@click.option("--seed", default=0, type=click.IntRange(0, 2**31 - 1), show_default=True, help="Seed of every training.")
 @click.option("--fresh", is_flag=True, help="Start over: remove what an earlier run left in the work folder.")
 @JOBS
 @search_path

@@ -17,6 +17,10 @@ from lsu_seg.openmmlab.keys import paths_of, read_keys
 
 _MOST = 10**12
 """More steps than any training takes, and fewer than mmengine can say the end of."""
+_LARGEST_SEED = 2**31 - 1
+"""numpy takes seeds of 32 bits, and mmengine adds numbers of ranks and processes."""
+_MOST_WORKERS = 512
+"""Ctrl-C waits until all are started, which takes some hundredths of a second each."""
 _OTHER_LOOPS = {
     "train_cfg": ("ValLoop", "TestLoop"),
     "val_cfg": ("IterBasedTrainLoop", "EpochBasedTrainLoop", "TestLoop"),
@@ -39,6 +43,10 @@ def check_parts(cfg: Config) -> None:
     for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
         if cfg.get(key) is not None:
             _check_loader(key, cfg[key])
+    random = cfg.get("randomness")
+    seed = random.get("seed") if isinstance(random, dict) else None
+    if isinstance(seed, Integral) and not 0 <= int(seed) <= _LARGEST_SEED:
+        raise ConfigError(f"`randomness.seed` is {seed!r}; expected a whole number from 0 to {_LARGEST_SEED}")
     loop = cfg.get("train_cfg")
     for key in _COUNTS if isinstance(loop, dict) else ():
         value = loop.get(key, 1)
@@ -179,6 +187,8 @@ def _check_loader(key: str, loader: Any) -> None:
     for name, least in (("batch_size", 1), ("num_workers", 0)):
         if not _is_count(loader.get(name, least), least):
             raise ConfigError(f"`{key}.{name}` is {loader[name]!r}; expected a whole number, {least} or more")
+    if loader.get("num_workers", 0) > _MOST_WORKERS:
+        raise ConfigError(f"`{key}.num_workers` is {loader['num_workers']}; expected {_MOST_WORKERS} or fewer")
     for name in ("sampler", "batch_sampler"):
         if isinstance(loader.get(name), (bool, int, float, str, list, tuple)):  # anything else may be a sampler itself
             raise ConfigError(f"`{key}.{name}` is {loader[name]!r}; expected `dict(type=…, …)`")

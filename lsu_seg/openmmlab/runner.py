@@ -10,6 +10,7 @@ import itertools
 import logging
 import multiprocessing
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from lsu_seg.openmmlab.sharding import Sharding, gather, is_sharded, release
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import AGAIN, adopt, check_finite, check_kind, check_weights, readable
 from lsu_seg.runtime.allocator import keep_freed_memory
-from lsu_seg.runtime.ctrl_c import held_back, leave_to_first_process, second_ends_at_once
+from lsu_seg.runtime.ctrl_c import expect_their_end, held_back, leave_to_first_process, second_ends_at_once
 from lsu_seg.runtime.launch import join_ranks
 
 _BEGINS = {"before_train": "train", "before_val": "val", "before_test": "test"}
@@ -108,14 +109,17 @@ class RankedRunner(Runner):
         Loops, loaders and their iterators refer to each other in a circle. The garbage collector would first take the
         queues apart, and then wait five seconds for each process, which has not been told to end.
         """
+        # A loop that has not been built is a dict, or None.
+        loaders = [getattr(loop, "dataloader", None) for loop in (self._train_loop, self._val_loop, self._test_loop)]
+        begun = [workers for loader in loaders for workers in getattr(loader, "begun", ())]
+        for workers in begun:
+            expect_their_end(workers)
+        for workers in begun:
+            workers._shutdown_workers()
         owner: Any
-        for loop in (self._train_loop, self._val_loop, self._test_loop):
-            # A loop that has not been built is a dict, or None.
-            for owner in (getattr(loop, "dataloader", None), getattr(loop, "dataloader_iterator", None)):
-                workers: Any = getattr(owner, "_iterator", None)
-                if hasattr(workers, "_shutdown_workers"):
-                    workers._shutdown_workers()
-                    owner._iterator = None
+        for owner in (*loaders, getattr(self._train_loop, "dataloader_iterator", None)):
+            if getattr(owner, "_iterator", None) in begun:
+                owner._iterator = None
 
     @staticmethod
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader[Any]:
@@ -124,7 +128,8 @@ class RankedRunner(Runner):
             loader.worker_init_fn = functools.partial(leave_to_first_process, loader.worker_init_fn)
             begin: Any = loader._get_iterator  # which starts them
             method = (loader.multiprocessing_context or multiprocessing).get_start_method  # asked when they start
-            loader._get_iterator = functools.partial(_begin, begin, method)  # type: ignore[method-assign]
+            loader.begun = weakref.WeakSet()
+            loader._get_iterator = functools.partial(_begin, begin, method, loader.begun)  # type: ignore
         return loader
 
     def build_test_loop(self, loop: Any) -> Any:
@@ -410,9 +415,11 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     return runner
 
 
-def _begin(start: Callable[[], Any], method: Callable[[], str]) -> Any:
+def _begin(start: Callable[[], Any], method: Callable[[], str], begun: weakref.WeakSet[Any]) -> Any:
     """Start the processes of a data loader, which takes some of its arguments as they are until then."""
     try:
-        return held_back(start, method)
+        workers = held_back(start, method)
+        begun.add(workers)
+        return workers
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"a data loader of the config cannot start its processes: {said_by(error)}") from error

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.queues import Queue
 from types import FrameType, TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -55,6 +55,21 @@ def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
         return start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def expect_their_end(workers: Any) -> None:
+    """Have torch raise nothing from now on where one of these processes ends.
+
+    Its handler of that signal would interrupt whatever Python does, such as telling of another error, or ending.
+
+    Args:
+        workers: the iterator of a data loader.
+    """
+    from torch.utils.data._utils import signal_handling
+
+    if workers._worker_pids_set:
+        signal_handling._remove_worker_pids(id(workers))  # type: ignore[attr-defined]
+        workers._worker_pids_set = False
 
 
 def leave_to_first_process(given: Callable[[int], None] | None, number: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from lsu_seg.runtime.ctrl_c import expect_their_end
 from lsu_seg.runtime.processes import ProcessError, can_fork, cores
 
 _Item = TypeVar("_Item")
@@ -88,11 +89,7 @@ def _results(loader: Any) -> Iterator[tuple[bool, Any]]:
 
 def _end(workers: Any) -> None:
     """End the processes of work whose results nobody takes, at once: one may be compiling, or importing what does."""
-    from torch.utils.data._utils import signal_handling
-
-    if workers._worker_pids_set:  # torch would raise an error about a process that ended before it was set up
-        signal_handling._remove_worker_pids(id(workers))  # type: ignore[attr-defined]
-        workers._worker_pids_set = False
+    expect_their_end(workers)  # one may have ended before it was set up
     for process in workers._workers:
         process.terminate()
     workers._shutdown_workers()

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import warnings
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
@@ -108,15 +107,6 @@ def test_what_is_the_users_or_the_machines_is_a_message(
     assert isinstance(result.exception, SystemExit)
     assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr.endswith(said) and (code == 2 or result.stderr == said)
-
-
-def test_a_warning_that_holds_a_traceback_is_a_line() -> None:
-    """numba's, of a variable of the environment."""
-    CliRunner().invoke(lsu_onto.cli.main, ["--version"])
-    said = "The variable is defined but its value could not be parsed."
-    more = "The parse failed with exception:\nTraceback (most recent call last):\n  File …\nValueError: …\n"
-    shown = warnings.formatwarning(f"{said}\n{more}", RuntimeWarning, "config.py", 187)
-    assert shown == f"config.py:187: RuntimeWarning: {said}\n"
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,10 @@ def test_rename_leaves_the_shipped_files_alone(tmp_path: Path) -> None:
 def test_what_is_installed_below_an_open_folder_is_not_the_users() -> None:
     session = Session()
     session.folders = [Path("/")]
-    assert session.owns("/home/me/farm.tax")
-    assert not session.owns("/home/me/.venv/lib/python3.12/site-packages/lsu_onto/taxonomies/urban/lanes.tax")
-    session.folders.append(Path("/home/me/.venv/lib/python3.12/site-packages/lsu_onto/taxonomies"))
-    assert session.owns("/home/me/.venv/lib/python3.12/site-packages/lsu_onto/taxonomies/urban/lanes.tax")
+    assert session.owns("/project/farm.tax")
+    assert not session.owns("/usr/lib/python3.12/site-packages/lsu_onto/taxonomies/urban/lanes.tax")
+    session.folders.append(Path("/usr/lib/python3.12/site-packages/lsu_onto/taxonomies"))
+    assert session.owns("/usr/lib/python3.12/site-packages/lsu_onto/taxonomies/urban/lanes.tax")
 
 
 def test_what_cannot_be_renamed(editor: Editor) -> None:

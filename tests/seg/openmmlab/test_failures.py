@@ -180,6 +180,10 @@ def test_the_parts_of_mmengines_runner() -> None:
         ({"train_cfg.type": "SetNLLLoss"}, "`train_cfg.type` is `SetNLLLoss`, and no loop of that name is registered"),
         ({"sync_bn": "torc"}, "`sync_bn` is 'torc'; expected 'torch' or 'mmcv'"),
         ({"efficient_conv_bn_eval": ["bakbone"]}, "`efficient_conv_bn_eval` cannot be used as it is: AttributeError"),
+        (
+            {"randomness": {"seed": 2**32 - 1}},
+            "`randomness.seed` is 4294967295; expected a whole number from 0 to 21474",
+        ),
         ({"randomness": {"seed": "x"}}, "`randomness` cannot be used as it is"),
         ({"work_dir": 3}, "`work_dir` is 3; expected a folder"),
         ({"log_level": "LOUD"}, "`log_level` cannot be used as it is: KeyError: 'LOUD'"),
@@ -189,6 +193,7 @@ def test_the_parts_of_mmengines_runner() -> None:
             "`model.data_preprocessor` is None or missing, so nothing says how",
         ),
         ({f"{MEMBER}.pipeline": [dict(type="RandomFlip", prob=1.5)]}, "AssertionError: in `assert 0 <= prob <= 1`"),
+        ({"train_dataloader.num_workers": 10**5}, "`train_dataloader.num_workers` is 100000; expected 512 or fewer"),
         ({"train_dataloader.num_workers": 1.5}, "`train_dataloader.num_workers` is 1.5; expected a whole number, 0 or"),
         ({"optim_wrapper.accumulative_counts": 2.5}, "`optim_wrapper.accumulative_counts` is 2.5; expected a whole"),
         ({"train_dataloader.batch_size": True}, "`train_dataloader.batch_size` is True; expected a whole number, 1 or"),

@@ -1,0 +1,69 @@
+"""What Python and its libraries print with a traceback, and go on: errors in destructors and threads, and warnings.
+
+Nobody can catch these errors. They are told as an error that the program does not expect is; see `faults.py`.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import re
+import sys
+import threading
+import time
+import warnings
+from typing import Any
+
+_format_warning = warnings.formatwarning
+
+
+def tell_without_traceback(program: str) -> None:
+    """From now on tell without a traceback what would be printed with one, where `fault` does.
+
+    Args:
+        program: the name that it was called by.
+    """
+    warnings.formatwarning = _as_a_line  # type: ignore[assignment]
+    in_threads, anywhere = threading.excepthook, sys.unraisablehook
+    if getattr(anywhere, "__module__", "") == __name__:  # called before, in this process
+        return
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if not _tell(unraisable.exc_value, program, goes_on=True):
+            anywhere(unraisable)
+
+    def hook_in_threads(args: threading.ExceptHookArgs) -> None:
+        if not _tell(args.exc_value, program, goes_on=False):
+            in_threads(args)
+
+    sys.unraisablehook, threading.excepthook = hook, hook_in_threads
+
+
+def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
+    """Whether it is told, or need not be."""
+    if error is None or isinstance(error, SystemExit) or sys.stderr is None:
+        return True
+    if isinstance(error, KeyboardInterrupt):  # Python would print it, and forget that somebody wants to stop
+        with contextlib.suppress(RuntimeError):  # while Python ends, no thread starts
+            threading.Thread(target=_interrupt, daemon=True).start()
+        return True
+    try:
+        from lsu_onto.faults import fault
+
+        said = fault(error, program, goes_on)
+    except Exception:  # while Python ends, modules are no longer there
+        said = f"warning: {type(error).__name__}: {error}"
+    if said:
+        with contextlib.suppress(OSError, ValueError):  # of a stream that is full, or closed
+            sys.stderr.write(f"{said}\n")
+    return bool(said)
+
+
+def _interrupt() -> None:
+    time.sleep(0.01)  # the hook has returned by then: there, the next one would be lost as well
+    _thread.interrupt_main()
+
+
+def _as_a_line(message: Warning | str, *args: Any) -> str:
+    """A warning as a line: numba's, of a variable that it cannot read, holds the traceback of the error."""
+    return _format_warning(re.sub(r"\n.*\nTraceback \(most recent call last\):(?s:.*)", "", str(message)), *args)

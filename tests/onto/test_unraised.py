@@ -1,0 +1,87 @@
+"""Errors that nobody can catch, in processes of their own: pytest has hooks for them, too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import lsu_onto.cli
+
+
+def ended(package: str, code: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """How a program ends that does this before it prints its help."""
+    code = f"""
+import signal, sys, threading, time
+import click
+class Falls:
+    def __init__(self, what):
+        self.what = what
+    def __del__(self):
+        self.what()
+def fail():
+    raise ValueError("of a library")
+shown = click.Group.format_help
+def format_help(*args):
+    {code}
+    shown(*args)
+click.Group.format_help = format_help
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from {package}.__main__ import main
+sys.argv = ["{package}", "--help"]
+main()
+"""
+    kept = {name: value for name, value in os.environ.items() if name != "LSU_TRACEBACK"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**kept, "TMPDIR": str(folder), **variables},
+    )
+
+
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("Falls(fail)", "warning: ValueError: of a library"),
+        ("t = threading.Thread(target=fail); t.start(); t.join()", "error: ValueError: of a library"),
+    ],
+    ids=["destructor", "thread"],
+)
+def test_an_error_that_nobody_can_catch_is_told_without_its_traceback(
+    package: str, code: str, told: str, tmp_path: Path
+) -> None:
+    done = ended(package, code, tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith("Usage: ")
+    first, second, *rest = done.stderr.splitlines()
+    (file,) = tmp_path.iterdir()
+    name = package.replace("_", "-")
+    assert (first, rest) == (told, []) and second.startswith(f"  help: `{name}` does not expect this: it is a fault")
+    assert str(file) in second and "Traceback (most recent call last):" in file.read_text()
+
+
+def test_it_is_shown_to_those_who_look_for_faults(tmp_path: Path) -> None:
+    for code in ("Falls(fail)", "t = threading.Thread(target=fail); t.start(); t.join()"):
+        said = ended("lsu_onto", code, tmp_path, LSU_TRACEBACK="1").stderr
+        assert "Traceback (most recent call last):" in said and said.endswith("ValueError: of a library\n")
+
+
+def test_ctrl_c_in_a_destructor_is_not_forgotten(tmp_path: Path) -> None:
+    done = ended("lsu_onto", "Falls(lambda: signal.raise_signal(signal.SIGINT)); time.sleep(9)", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_warning_that_holds_a_traceback_is_a_line() -> None:
+    """numba's, of a variable of the environment."""
+    CliRunner().invoke(lsu_onto.cli.main, ["--version"])
+    said = "The variable is defined but its value could not be parsed."
+    more = "The parse failed with exception:\nTraceback (most recent call last):\n  File …\nValueError: …\n"
+    shown = warnings.formatwarning(f"{said}\n{more}", RuntimeWarning, "config.py", 187)
+    assert shown == f"config.py:187: RuntimeWarning: {said}\n"
