@@ -23,6 +23,7 @@ from lsu_onto.lang import syntax as ast
 from lsu_onto.library.formatting import format_file
 from lsu_onto.library.pipe import Analysis
 from lsu_onto.lsp.complete import Item, complete
+from lsu_onto.lsp.ends import at_ctrl_c, output
 from lsu_onto.lsp.hover import hover
 from lsu_onto.lsp.log import Handler
 from lsu_onto.lsp.outline import outline
@@ -438,7 +439,8 @@ def serve(paths: Iterable[str] = ()) -> int:
     handler = Handler()
     everything.addHandler(handler)
     try:
-        server.start_io()
+        with at_ctrl_c():
+            server.start_io(stdout=output())
     except MemoryError as error:
         raise UserError("a message is longer than the memory: is its `Content-Length` right?") from error
     finally:

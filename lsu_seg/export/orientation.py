@@ -50,7 +50,9 @@ def _orientation(data: bytes) -> int:
     try:
         with any_size(), Image.open(io.BytesIO(data)) as image:
             return int(image.getexif().get(_TAG, 1))
-    except (OSError, ValueError, SyntaxError, TypeError, ArithmeticError, struct.error):
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises arbitrary exceptions for damaged files
         return 1
 
 

@@ -161,7 +161,7 @@ def pack(record: Any) -> bytes:
     try:
         entries = [(int(size), int(time), bytes.fromhex(content)) for size, time, content in map(record.get, INPUTS)]
         return b"".join(STATED.pack(*entry) for entry in entries)  # fills up an empty content with zeros
-    except (AttributeError, TypeError, ValueError, struct.error):
+    except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
         return b""
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def read_line(line: str | bytes) -> Any:
     {'pixels': 12}
     """
     try:
-        return json.loads(line, parse_int=_int64)
+        return json.loads(line, parse_int=_int64, parse_float=_float64)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -30,6 +31,13 @@ def _int64(digits: str) -> int:
     number = int(digits)
     if not -(1 << 63) <= number < 1 << 63:
         raise ValueError(f"{digits[:20]} takes more than 64 bits")
+    return number
+
+
+def _float64(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        raise ValueError(f"{digits[:20]} is more than 64 bits hold")
     return number
 
 

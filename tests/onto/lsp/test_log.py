@@ -76,7 +76,7 @@ def test_a_message_that_cannot_be_used_is_a_line() -> None:
 
 
 def test_a_length_that_no_memory_holds_ends_in_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    def starve(self: Server) -> None:
+    def starve(self: Server, **streams: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr(Server, "start_io", starve)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -339,6 +341,42 @@ def test_an_editor_that_vanishes() -> None:
         timeout=600,
     )
     assert done.returncode == 1 and done.stdout == b""
+
+
+def begun(**streams: Any) -> subprocess.Popen[bytes]:
+    """A server that has answered its first request, or would have."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "lsu_onto", "lsp"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(resolve.__file__).parents[2],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **streams,
+    )
+    assert server.stdin
+    body = json.dumps(
+        dict(jsonrpc="2.0", id=1, method="initialize", params=dict(processId=None, rootUri=None, capabilities={}))
+    )
+    server.stdin.write(f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    server.stdin.flush()
+    return server
+
+
+def test_ctrl_c_ends_a_server_that_waits_for_its_editor() -> None:
+    with begun(stdout=subprocess.PIPE) as server:
+        assert server.stdout and server.stderr and server.stdin
+        assert server.stdout.readline().startswith(b"Content-Length")
+        server.send_signal(signal.SIGINT)
+        assert server.wait(600) == 130, "although its input is open"
+        assert server.stderr.read() == b"interrupted\n"
+        server.stdin.close()
+
+
+def test_an_editor_that_takes_no_more_messages_ends_the_server() -> None:
+    with Path("/dev/full").open("wb") as full, begun(stdout=full) as server:
+        assert server.wait(600) == 1 and server.stderr
+        said = server.stderr.read()
+    assert said == b"lsu-onto: the editor takes no more messages: No space left on device\n"
 
 
 def test_without_pygls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from lsu_seg.runtime.lines import read_line
 
 
 @pytest.mark.parametrize(
-    "line", [b'{"a": 1', b"[" * 100_000, b'{"a": %d}' % 2**63, b"\xff", b"-9223372036854775809", b""]
+    "line", [b'{"a": 1', b"[" * 100_000, b'{"a": %d}' % 2**63, b"\xff", b"-9223372036854775809", b"", b"[1e999]"]
 )
 def test_a_damaged_line_is_none(line: bytes) -> None:
     with pytest.raises(ValueError):
