@@ -101,12 +101,12 @@ def cannot_import(module: str, error: BaseException) -> str:
     """What to say of a package that is installed and fails while it is imported."""
     while error.__cause__:  # numpy's own words fill a screen
         error = error.__cause__
-    if name := _unread_variable(error):
+    if name := _unread_variable(module, error):
         return f"`{module}` cannot be imported with the variable {name}={os.environ[name]}: unset it, or mend its value"
     return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
 
 
-def _unread_variable(error: BaseException) -> str | None:
+def _unread_variable(module: str, error: BaseException) -> str | None:
     """The variable of the environment that a package could not read while it was imported.
 
     Most say no more than `invalid literal for int()`; their line of code, or the value, says the name.
@@ -118,7 +118,13 @@ def _unread_variable(error: BaseException) -> str | None:
             if os.environ.get(name):
                 return str(name)
     words = re.findall(r"[\w.+/-]+", str(error)[:300])
-    return next((n for n in os.environ if n.startswith(_READ) and (n in words or os.environ[n] in words)), None)
+    own = f"{module.partition('.')[0].upper()}_"  # a number in the message may be that of a line of a file
+    said = (
+        n
+        for n in os.environ
+        if n in words or (os.environ[n] in words and (n.startswith(own) or not os.environ[n].isdecimal()))
+    )
+    return next((n for n in said if n.startswith(_READ)), None)
 
 
 _READ = ("TORCH", "HF_", "NUMBA_", "TRANSFORMERS_", "MPL", "MKL_", "OMP_", "KMP_")
