@@ -118,13 +118,12 @@ def _unread_variable(module: str, error: BaseException) -> str | None:
             if os.environ.get(name):
                 return str(name)
     words = re.findall(r"[\w.+/-]+", str(error)[:300])
-    own = f"{module.partition('.')[0].upper()}_"  # a number in the message may be that of a line of a file
-    said = (
-        n
-        for n in os.environ
-        if n in words or (os.environ[n] in words and (n.startswith(own) or not os.environ[n].isdecimal()))
-    )
-    return next((n for n in said if n.startswith(_READ)), None)
+    own = f"{module.partition('.')[0].upper()}_"
+    for name, value in os.environ.items():
+        stated = value in words and (name.startswith(own) or not value.isdecimal())  # `1` may be that of `line 1`
+        if name.startswith(_READ) and (stated or name in words):
+            return name
+    return None
 
 
 _READ = ("TORCH", "HF_", "NUMBA_", "TRANSFORMERS_", "MPL", "MKL_", "OMP_", "KMP_")

@@ -250,6 +250,7 @@ def test_a_package_that_fails_while_it_is_imported_is_no_fault_of_ours(
         ),
         ("import warnings\nwarnings.warn('old', DeprecationWarning)", "", "PYTHONWARNINGS=error"),
         ("raise ValueError('something else')", "", "`mmseg` is installed and cannot be imported (something else)"),
+        ("raise ValueError('a.yaml, line 7')", "7", "`mmseg` is installed and cannot be imported (a.yaml, line 7)"),
     ],
 )
 def test_a_variable_that_a_package_cannot_read_is_named(
