@@ -229,7 +229,9 @@ class Program(click.Group):
             return super().main(*args, **options)
         except (click.ClickException, click.exceptions.Exit, click.Abort):  # without click's standalone mode
             raise
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
             end = ending(error)  # while the help is printed, which is before `invoke`
             if end is None:
                 from lsu_onto.faults import CODE, fault
@@ -289,9 +291,9 @@ class Program(click.Group):
         try:
             _need_current_folder()
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit, GeneratorExit):
             raise
-        except (Exception, KeyboardInterrupt) as error:
+        except BaseException as error:  # a panic in a library's Rust is no Exception
             stop = interruption(error)
             if isinstance(stop, SystemExit):
                 raise stop from None

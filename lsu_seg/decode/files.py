@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -150,22 +151,31 @@ def _closed(error: OSError) -> None:
     raise error  # files below it would be missing without a word
 
 
+_LARGE = 1 << 30
+"""Bytes of logits that may be more than the memory holds; a smaller file was cut off."""
+
+
 def _logits(path: Path) -> NDArray[Any]:
     expected = "expected one array of floats, [K, h, w]"
     array: NDArray[Any] | None = None
     names: list[str] = []
-    with open_to_read(path) as file:
-        is_archive = file.read(2) == b"PK"
+    size = 0
     try:
-        if is_archive:
-            with zipfile.ZipFile(path) as archive:
-                names = [name.removesuffix(".npy") for name in archive.namelist()]
-        else:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with open_to_read(path) as file:
+            is_archive = file.read(2) == b"PK"
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            if is_archive:
+                with zipfile.ZipFile(file) as archive:
+                    names = [name.removesuffix(".npy") for name in archive.namelist()]
+            else:  # not mapped: where such a file is written anew meanwhile, the process dies without a word
+                array = np.load(file, allow_pickle=False)
     except OSError:
         raise
     except Exception as error:  # numpy evaluates the header, so a damaged one raises anything, a MemoryError, too
-        if "Python objects" in str(error):
+        if isinstance(error, MemoryError) and size > _LARGE:
+            raise
+        if "Object arrays" in str(error):
             raise DecodeError(f"{path}: an array of Python objects; {expected}") from None
         raise DecodeError(f"{path}: not a `.npy` file, or cut off; save the logits with `numpy.save`") from None
     if array is None:

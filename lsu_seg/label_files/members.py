@@ -73,6 +73,9 @@ def read_member(path: Path) -> Member:
     data = content[row].as_py()
     if not data:
         raise refuse(path, "an empty record", "an encoded image", "get the file again")
+    if not isinstance(data, bytes):
+        found = f"a column of {content.type}"
+        raise refuse(table, found, "encoded images, as binary data", "check the pattern, or get the file again")
     return Member(data, divisor[row].as_py() if divisor is not None else None)
 
 

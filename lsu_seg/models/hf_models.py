@@ -265,8 +265,9 @@ def tokenizer(folder: Path) -> Any:
 
 def _task(folder: Path, length: int) -> Tensor:
     """The tokens of semantic segmentation, as OneFormer's own processor makes them."""
-    tokens = tokenizer(folder)(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
-    return torch.tensor(tokens["input_ids"]) * torch.tensor(tokens["attention_mask"])
+    with loading_errors(folder):
+        tokens = tokenizer(folder)(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
+        return torch.tensor(tokens["input_ids"]) * torch.tensor(tokens["attention_mask"])
 
 
 # --- configs ---------------------------------------------------------------------------------------------------------
@@ -437,13 +438,13 @@ def loading_errors(path: Path) -> Iterator[None]:
     """Turn the exceptions that `transformers` raises for damaged or foreign files into errors that name the path."""
     try:
         yield
-    except TeacherError:
+    except (TeacherError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception as e:
+    except BaseException as e:  # of tokenizers, a panic of Rust, which is no Exception
         raise TeacherError(f"{path}: the model cannot be loaded: {_first_line(e)}; get the files again") from e
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     """What an error says first; where that only announces what follows, the next line, too."""
     lines = [line.strip() for line in str(error).strip().splitlines()] or [""]
     return f"{type(error).__name__}: {' '.join(lines[: 1 + lines[0].endswith(':')])}"

@@ -90,7 +90,8 @@ class PromptSegmentor(NetSegmentor):
         tokens = _tokens(model.net, path, texts)
         lengths = [len(several) for several in texts]
         kind = PromptedNet if type(model.net).__name__ == CLIPSEG else Sam3Net
-        net = kind(model.net, tokens, lengths)
+        with loading_errors(path):  # the tokenizer may be that of another model
+            net = kind(model.net, tokens, lengths)
         if data_preprocessor is None and model.data_preprocessor is None:
             raise TeacherError(
                 f"nothing says how images are normalised: {path} has no preprocessor_config.json; save the model's"
@@ -175,6 +176,8 @@ def _load(path: Path) -> HFModel:
     with quiet(transformers), loading_errors(path):
         check_kinds(path)
         net, info = cls.from_pretrained(str(path), local_files_only=True, dtype=torch.float32, output_loading_info=True)
+        if name == CLIPSEG:
+            _check_decoder(path, net.config)
     check_complete(path, info)
     check_finite(str(path), net)
     multiple = int(net.config.vision_config.patch_size) if name == CLIPSEG else Sam3Net.multiple
@@ -190,11 +193,32 @@ def _tokens(model: Any, path: Path, prompts: Sequence[Sequence[str]]) -> dict[st
     """
     flat = [text for several in prompts for text in several]
     longest = model.config.text_config.max_position_embeddings
-    tokens = tokenizer(path)(flat, padding=True, return_tensors="pt")
+    with loading_errors(path):
+        given = tokenizer(path)(flat, padding=True, return_tensors="pt")
+        tokens = {name: given[name] for name in ("input_ids", "attention_mask")}
     for text, used in zip(flat, tokens["attention_mask"].sum(1).tolist(), strict=True):
         if used > longest:
             raise TeacherError(
                 f"`prompts` has {text!r}, which is {used} tokens long; {path} takes {longest} at most: shorten it, or"
                 " split it into several prompts"
             )
-    return {name: tokens[name] for name in ("input_ids", "attention_mask")}
+    return tokens
+
+
+def _check_decoder(path: Path, config: Any) -> None:
+    """Refuse numbers of CLIPSeg's decoder that do not go together, of which some fail for the first image.
+
+    Raises:
+        TeacherError: they don't.
+    """
+    layers, taken = config.vision_config.num_hidden_layers, config.extract_layers
+    if not all(0 <= i < layers for i in taken):
+        raise TeacherError(f"{path}: the config's `extract_layers` is {list(taken)}; expected numbers below {layers}")
+    if not 0 <= config.conditional_layer < len(taken):
+        found = config.conditional_layer
+        raise TeacherError(f"{path}: the config's `conditional_layer` is {found}; expected a number below {len(taken)}")
+    if config.reduce_dim % config.decoder_num_attention_heads:
+        raise TeacherError(
+            f"{path}: the config's `decoder_num_attention_heads` is {config.decoder_num_attention_heads}; expected a"
+            f" divisor of `reduce_dim`, {config.reduce_dim}"
+        )

@@ -106,11 +106,14 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.torch import load
     except ImportError as e:
         raise TeacherError(f"`{path}` is a safetensors file, which needs `pip install safetensors`") from e
     try:
-        return load_file(path)
+        with open_to_read(
+            path
+        ) as file:  # not mapped: where it is written anew meanwhile, the process dies without a word
+            return load(file.read())
     except SafetensorError as e:
         raise TeacherError(f"`{path}` is damaged, or cut off: {e}; {AGAIN}") from e
 

@@ -137,6 +137,18 @@ def test_a_fault_of_ours_says_so_and_keeps_its_traceback(
     assert result.exit_code == 70 and "report it with what it prints with LSU_TRACEBACK=1 set" in result.stderr
 
 
+class PanicError(BaseException):
+    """As that of Rust in a library, which is no Exception."""
+
+
+def test_what_is_no_exception_is_a_fault_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LSU_TRACEBACK")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(faults, "_is_users", lambda _: False)
+    result = ended(monkeypatch, PanicError("cannot parse"))
+    assert result.exit_code == 70 and result.stderr.startswith("error: PanicError: cannot parse (lsu_onto/program.py:")
+
+
 def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults._is_users(str(tmp_path / "net.py"))
     assert faults._is_users(str(Path(sys.prefix) / "project" / "net.py")), "a project in its environment's folder"

@@ -16,7 +16,7 @@ import lsu_onto
 from helpers.folders import tree
 from helpers.tiny import read
 from lsu_seg.cli import main
-from lsu_seg.decode import DecodeError, View, decode_arrays
+from lsu_seg.decode import DecodeError, View, decode_arrays, files
 from lsu_seg.decode.files import decode_files
 from lsu_seg.label_files import LabelReader
 
@@ -100,6 +100,14 @@ def test_folders_are_decoded_as_their_files_are(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "labels: 1 of 3 labels have no logits, e.g. a; they are left out" in done.output
     assert tree(tmp_path / "two").keys() == {"town/b.png", "town/c.d.png"}
+
+
+def test_logits_that_are_cut_off_while_they_are_decoded_kill_nothing(tmp_path: Path) -> None:
+    image(tmp_path, "a")
+    logits = files._logits(tmp_path / "logits/a.npy")
+    before = logits.copy()
+    (tmp_path / "logits/a.npy").write_bytes(b"")
+    assert np.array_equal(logits, before), "a mapped file would end this process with SIGBUS"
 
 
 @pytest.mark.parametrize(

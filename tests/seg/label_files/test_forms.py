@@ -21,7 +21,8 @@ import lsu_onto
 from helpers.forms import FORMS, Form, mask_of, save, write_tax
 from lsu_onto import ROW_UNKNOWN, ROW_VOID, Constraint
 from lsu_seg.data.datasets import TaxDataset
-from lsu_seg.label_files import LabelFileError, LabelReader, UnknownValue
+from lsu_seg.label_files import LabelFileError, LabelReader, UnknownValue, read_bytes
+from lsu_seg.label_files.members import _CONTENT, _KEYS
 from lsu_seg.label_files.raw import KINDS
 from lsu_seg.layout.pairs import find_pairs
 
@@ -94,6 +95,13 @@ def test_unlisted_numbers_and_colours_are_told(tmp_path: Path, name: str) -> Non
     assert str(pair.label) in str(refusal.value)
     rows, unknown = LabelReader(constraint, unknown="void").read(pair.label)
     assert (unknown, rows[5, 4]) == (3, ROW_VOID)
+
+
+def test_a_table_whose_images_are_no_bytes_is_refused(tmp_path: Path) -> None:
+    content = {_KEYS[0]: [1], _KEYS[1]: [2], _CONTENT[0]: ["text"]}
+    parquet.write_table(pa.table(content), tmp_path / "a.parquet")
+    with pytest.raises(LabelFileError, match="found a column of string; expected encoded images, as binary data"):
+        read_bytes(tmp_path / "a.parquet/1_2")
 
 
 # --- panoptic ----------------------------------------------------------------------------------------------

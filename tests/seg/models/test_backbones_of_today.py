@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mmseg.structures import SegDataSample
 from helpers.hf import M2F, built, folder, model, write_tokenizer
 from lsu_seg.decode import View
 from lsu_seg.errors import TeacherError
+from lsu_seg.models.hf_models import tokenizer
 
 STAGES = dict(out_features=["stage1", "stage2", "stage3", "stage4"])
 VIT = dict(hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=64, patch_size=16, **STAGES)
@@ -128,6 +130,19 @@ def test_a_backbone_of_timm_that_takes_one_size_says_so() -> None:
     segmentor = on_timm("swin_tiny_patch4_window7_224", M2F, [0, 1, 2, 3])
     with pytest.raises(TeacherError, match=r"does not take 1 image\(s\) of 64x64: Input height \(64\) doesn't match"):
         segmentor.evidence_of(torch.randn(1, 3, 64, 64))
+
+
+def test_a_tokenizer_whose_reader_panics_is_refused(tmp_path: Path) -> None:
+    """It is written in Rust, whose panics are no Exceptions."""
+    write_tokenizer(tmp_path)
+    vocabulary = json.loads((tmp_path / "vocab.json").read_text())
+    settings = dict.fromkeys(("truncation", "padding", "pre_tokenizer", "post_processor", "decoder"))
+    words = dict(type="BPE", end_of_word_suffix="</w>", vocab=vocabulary, merges=[])
+    damaged = dict(type="Precompiled", precompiled_charsmap="AAAA")
+    whole = dict(settings, version="1.0", added_tokens=[], model=words, normalizer=damaged)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+    with pytest.raises(TeacherError, match=r"the model cannot be loaded: .*Precompiled"):
+        tokenizer(tmp_path)
 
 
 def test_oneformer_is_told_its_task_by_the_folders_tokenizer(tmp_path: Path) -> None:

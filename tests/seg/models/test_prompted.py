@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,27 @@ def test_one_line_takes_the_prompts_from_the_sources_names(clipseg: Path, park: 
 def test_what_it_is_not_told_is_refused(clipseg: Path, changes: Any, message: str) -> None:
     with pytest.raises(TeacherError, match=message):
         built(clipseg, **changes)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("tokenizer_config.json", {"model_max_length": "77"}, "the model cannot be loaded: TypeError"),
+        ("tokenizer_config.json", {"model_input_names": ["input_ids"]}, "the model cannot be loaded: KeyError: 'att"),
+        ("vocab.json", {"r": 3000, "o": 3001}, "the model cannot be loaded: IndexError"),
+        ("config.json", {"extract_layers": [0, 1, 9]}, r"`extract_layers` is \[0, 1, 9\]; expected numbers below 3"),
+        ("config.json", {"conditional_layer": 9}, "`conditional_layer` is 9; expected a number below 3"),
+        ("config.json", {"decoder_num_attention_heads": 3}, "expected a divisor of `reduce_dim`, 16"),
+    ],
+)
+def test_a_folder_whose_files_do_not_go_together_is_refused(
+    clipseg: Path, tmp_path: Path, file: str, changes: dict[str, Any], message: str
+) -> None:
+    path = Path(shutil.copytree(clipseg, tmp_path / "clipseg"))
+    before = json.loads((path / file).read_text()) if (path / file).exists() else {}
+    (path / file).write_text(json.dumps(before | changes))
+    with pytest.raises(TeacherError, match=message):
+        built(path)
 
 
 def test_it_is_neither_trained_nor_another_model(clipseg: Path, tmp_path: Path) -> None:

@@ -134,7 +134,11 @@ def test_safetensors_are_weights_whatever_the_length_of_their_header(tmp_path: P
     assert b"\x80" in begins
     refuse_other_kinds(tmp_path / "model.safetensors.index.json", b'{"weight_map": {}}')  # a list of shards is none
     assert compat.load_checkpoint(file.rename(tmp_path / "model.bin")).keys() == weights.keys()
-    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "model.bin").read_bytes()[:-1])
+    loaded = compat.load_checkpoint(tmp_path / "model.bin")
+    whole = (tmp_path / "model.bin").read_bytes()
+    (tmp_path / "model.bin").write_bytes(b"")
+    assert loaded["w" * length].tolist() == [1, 1], "a mapped file would end this process with SIGBUS"
+    (tmp_path / "cut.safetensors").write_bytes(whole[:-1])
     with pytest.raises(TeacherError, match=r"cut.safetensors` is damaged, or cut off: .*; get the file again"):
         compat.load_checkpoint(tmp_path / "cut.safetensors")
 
