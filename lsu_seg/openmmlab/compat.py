@@ -165,7 +165,13 @@ def _guarded(loader: Callable[..., Any]) -> Callable[..., Any]:
 
     def load(filename: str, map_location: Any = None) -> Any:
         with _restricted(filename):
-            return loader(filename, map_location)
+            try:
+                return loader(filename, map_location)
+            except (UnpicklingError, UserError, ImportError, OSError, MemoryError):
+                raise
+            except Exception as error:  # such as the KeyError of a model that `open-mmlab://` does not have
+                said = f"{type(error).__name__}: {error}"
+                raise TeacherError(f"`{filename}` is no checkpoint that can be loaded ({said})") from error
 
     load.__name__ = loader.__name__  # mmengine prints it
     return load

@@ -236,6 +236,11 @@ def test_other_sources_are_restricted_too(tmp_path: Path, model: torch.nn.Module
     assert not proof.exists()
 
 
+def test_names_that_a_loader_does_not_have_are_refused() -> None:
+    with pytest.raises(TeacherError, match=r"`mmcls://nothing` is no checkpoint that can be loaded \(KeyError: 'nothing'"):
+        CheckpointLoader.load_checkpoint("mmcls://nothing")
+
+
 def test_the_environment_is_left_as_it_was(tmp_path: Path, model: torch.nn.Module) -> None:
     file = tmp_path / "model.pth"
     torch.save(model.state_dict(), file)
