@@ -81,7 +81,13 @@ def check_parts(cfg: Config) -> None:
 
 
 def _check_ours(path: str, part: Any) -> None:
-    """Check the names in what reads taxonomies, at any depth: they are looked up before anything is built."""
+    """Check the names in what reads taxonomies, at any depth: they are looked up before anything is built.
+
+    And a setting with which OpenCV ends the process: no tiles.
+    """
+    tiles = part.get("tile_grid_size") if is_type(part, "CLAHE") else None
+    if isinstance(tiles, (list, tuple)) and any(isinstance(side, Integral) and int(side) < 1 for side in tiles):
+        raise ConfigError(f"`{path}.tile_grid_size` is {tiles!r}; expected two whole numbers, 1 or more")
     if is_type(part, "TaxDataset", "CompoundDataset", "OntologyIoU"):
         for key, expected in wrong_names(part):
             raise ConfigError(f"`{path}.{key}` is {part[key]!r}; expected {expected}")

@@ -237,7 +237,9 @@ def test_other_sources_are_restricted_too(tmp_path: Path, model: torch.nn.Module
 
 
 def test_names_that_a_loader_does_not_have_are_refused() -> None:
-    with pytest.raises(TeacherError, match=r"`mmcls://nothing` is no checkpoint that can be loaded \(KeyError: 'nothing'"):
+    with pytest.raises(
+        TeacherError, match=r"`mmcls://nothing` is no checkpoint that can be loaded \(KeyError: 'nothing'"
+    ):
         CheckpointLoader.load_checkpoint("mmcls://nothing")
 
 

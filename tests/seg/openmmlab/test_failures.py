@@ -193,6 +193,14 @@ def test_the_parts_of_mmengines_runner() -> None:
             "`model.data_preprocessor` is None or missing, so nothing says how",
         ),
         ({f"{MEMBER}.pipeline": [dict(type="RandomFlip", prob=1.5)]}, "AssertionError: in `assert 0 <= prob <= 1`"),
+        (
+            {f"{MEMBER}.pipeline": [*LOAD[:2], dict(type="CLAHE", tile_grid_size=(0, 8)), LOAD[2]]},
+            f"`{MEMBER}.pipeline.2.tile_grid_size` is (0, 8); expected two whole numbers, 1 or more",
+        ),
+        (
+            {f"{MEMBER}.pipeline": [*LOAD[:2], dict(type="ImageToTensor", keys=["img"]), LOAD[2]]},
+            "`PackTaxInputs` makes the tensors, and `img` is one already",
+        ),
         ({"train_dataloader.num_workers": 10**5}, "`train_dataloader.num_workers` is 100000; expected 512 or fewer"),
         ({"train_dataloader.num_workers": 1.5}, "`train_dataloader.num_workers` is 1.5; expected a whole number, 0 or"),
         ({"optim_wrapper.accumulative_counts": 2.5}, "`optim_wrapper.accumulative_counts` is 2.5; expected a whole"),
