@@ -251,8 +251,12 @@ class Program(click.Group):
     def _main_shell_completion(self, *args: Any, **options: Any) -> None:
         try:
             super()._main_shell_completion(*args, **options)
-        except (KeyError, ValueError) as error:  # no shell has set what it is to complete
-            end = Ending("error: `…_complete` is for shells, which say what to complete; write `…_source`", 2)
+        except BrokenPipeError:
+            raise SystemExit(1) from None
+        except (KeyError, ValueError, SystemExit) as error:  # no shell has set what it is to complete
+            if isinstance(error, SystemExit) and not error.code:
+                raise
+            end = Ending("error: completion is for shells; write `bash_source`, `zsh_source` or `fish_source`", 2)
             end.show()
             raise SystemExit(end.exit_code) from error
 

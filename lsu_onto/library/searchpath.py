@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lsu_onto.diagnostics import closest
+from lsu_onto.errors import UserError
 from lsu_onto.files import is_folder
 
 _VERSION = r"v\d+(?:\.\d+)*(?![\w.]|-(?!>))"
@@ -64,9 +65,16 @@ class Headers(NamedTuple):
 
 
 def shipped() -> Path:
-    """The folder of the taxonomies that are shipped with the package."""
+    """The folder of the taxonomies that are shipped with the package.
+
+    Raises:
+        UserError: it is missing.
+    """
     package = Path(__file__).parents[1]
-    return next(p for p in (package / "taxonomies", package.parent / "taxonomies") if p.is_dir())
+    for folder in (package / "taxonomies", package.parent / "taxonomies"):
+        if folder.is_dir():
+            return folder
+    raise UserError(f"the shipped taxonomies are missing in `{package}`: install the package again")
 
 
 def files_below(

@@ -86,9 +86,13 @@ class PageServer(ThreadingHTTPServer):
             return None if self.ended else self.state
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser may go away at any time."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
+        """A browser may go away at any time; where there is no memory, or no file may be opened, it asks again."""
+        error = sys.exception()
+        if isinstance(error, (OSError, MemoryError)) or "can't start new thread" in str(error):
+            if not isinstance(error, ConnectionError):
+                sys.stderr.write(f"a browser got no answer: {str(error) or 'out of memory'}\n")
+        elif error is not None:  # and not `socketserver`'s own print
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, None)))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self.changed:

@@ -68,7 +68,10 @@ def test_every_code_is_completed() -> None:
     assert [item.value for item in found] == list(RULES)
 
 
-@pytest.mark.parametrize("words", [{}, {"COMP_WORDS": "lsu-onto sh", "COMP_CWORD": "last"}])
+@pytest.mark.parametrize(
+    "words",
+    [{}, {"COMP_WORDS": "lsu-onto sh", "COMP_CWORD": "last"}, {"_LSU_ONTO_COMPLETE": "1"}],
+)
 def test_completion_that_no_shell_asks_for_is_refused(
     words: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,4 +79,4 @@ def test_completion_that_no_shell_asks_for_is_refused(
         for name, value in ({"_LSU_ONTO_COMPLETE": "bash_complete"} | words).items():
             patch.setenv(name, value)
         main([], prog_name="lsu-onto")
-    assert stopped.value.code == 2 and "for shells, which say what to complete" in capsys.readouterr().err
+    assert stopped.value.code == 2 and "for shells; write `bash_source`, `zsh_source` or" in capsys.readouterr().err

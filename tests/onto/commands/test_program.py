@@ -294,7 +294,8 @@ def test_the_table_of_extras_is_that_of_the_project() -> None:
 def test_head_ends_it_quietly() -> None:
     python = shlex.quote(sys.executable)
     long = f"{python} -m lsu_onto export idd --source cityscapes --to json"
-    for line in (f"{long} | head -1", f"{python} -m lsu_onto list | true"):
+    completion = f"_LSU_ONTO_COMPLETE=bash_source {python} -m lsu_onto"
+    for line in (f"{long} | head -1", f"{python} -m lsu_onto list | true", f"{completion} | true"):
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.stderr == ""
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from helpers.tax import save
 from lsu_onto.cli import main
-from lsu_onto.render import RenderError
+from lsu_onto.render import RenderError, serve
 from lsu_onto.render.serve import PageServer
 
 TOWN = "tax 1\ndataset town v1 -> demo v1\n1 drivable > road lane_marking\n2 verge {} grass\n"
@@ -88,6 +88,31 @@ def test_pages_elsewhere_cannot_read_ours() -> None:
                 get(f"{server.url}{path}", **({"Host": host} if host else {}))
             assert refused.value.code == status
             refused.value.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(24, "Too many open files", "watch.js"), "a browser got no answer: [Errno 24] Too many open files"),
+        (RuntimeError("can't start new thread"), "a browser got no answer: can't start new thread"),
+        (MemoryError(), "a browser got no answer: out of memory"),
+        (ConnectionResetError(104, "Connection reset by peer"), ""),
+    ],
+)
+def test_what_the_machine_does_not_allow_is_a_line(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(name: str) -> str:
+        raise error
+
+    monkeypatch.setattr(serve, "fill", fail)
+    with PageServer() as server:
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(server.url)
+        server.show("<p>ours", "", "", "")
+        assert get(f"{server.url}page") == "<p>ours", "it goes on"
+    shown = capsys.readouterr().err
+    assert shown.startswith(said) and bool(shown) == bool(said) and "Traceback" not in shown
 
 
 def test_a_port_that_is_in_use() -> None:
