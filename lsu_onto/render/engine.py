@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -18,8 +19,8 @@ NEEDED = INSTALL.format("render")
 
 _CHILD = "import sys; sys.path[:] = sys.argv[2:]; from lsu_onto.render.engine import child; child()"
 _LOOK_S = 0.5
-_REFUSED, _FAILED = 3, 4
-"""The exit codes after a message of ours, and after an error of Graphviz: its place, and advice, on standard output."""
+_REFUSED = b"\0"
+"""With which no picture begins: what follows says why there is none."""
 
 
 def lay_out(dot: str, suffix: str) -> bytes:
@@ -37,6 +38,9 @@ def lay_out(dot: str, suffix: str) -> bytes:
         raise RenderError(f"there is no `dot` program, and no `pygraphviz` to replace it; {NEEDED}")
     else:
         data, errors = _other_process([sys.executable, "-c", _CHILD, suffix, *sys.path], dot, "Graphviz failed")
+        if data.startswith(_REFUSED):
+            place, why, advice = json.loads(data.removeprefix(_REFUSED))
+            raise RenderError(f"{place}{errors[0] if place and errors else why}{advice}")
         if errors:  # pygraphviz passes over some of them
             raise RenderError(f"Graphviz failed: {errors[0]}")
     return re.sub(rb"/CreationDate \([^)]*\)", _same_length, data)
@@ -71,11 +75,6 @@ def _other_process(command: list[str], dot: str, failed: str) -> tuple[bytes, li
     lines = said.decode(errors="replace").strip().splitlines()  # Fontconfig adds warnings
     errors = [line for line in lines if line.startswith("Error")]
     code = process.returncode
-    if code == _REFUSED:
-        raise RenderError(data.decode())
-    if code == _FAILED:
-        what, advice = data.decode().split("\0")
-        raise RenderError(f"{failed}: {errors[0] if errors else what}{advice}")
     if code or not data:
         ended = f"it ended with {code}" if code else "it wrote nothing"
         ended = f"it was ended by signal {-code} (too little memory?)" if code < 0 else ended
@@ -86,17 +85,14 @@ def _other_process(command: list[str], dot: str, failed: str) -> tuple[bytes, li
 def child() -> None:
     """What the other process does where there is no `dot`."""
     sys.stdin.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    code, data = _by_pygraphviz(sys.stdin.read(), sys.argv[1])
-    sys.stdout.buffer.write(data)
-    sys.exit(code)
+    sys.stdout.buffer.write(_by_pygraphviz(sys.stdin.read(), sys.argv[1]))
 
 
-def _by_pygraphviz(dot: str, suffix: str) -> tuple[int, bytes]:
-    """The exit code, and the diagram or the message."""
+def _by_pygraphviz(dot: str, suffix: str) -> bytes:
     try:
         import pygraphviz
     except ImportError as e:
-        return _REFUSED, f"`pygraphviz` cannot be imported ({e}), and there is no `dot` program; {NEEDED}".encode()
+        return _refused("`pygraphviz` cannot be imported: ", e, f"; {NEEDED}")
 
     def run(text: str, suffix: str) -> bytes:
         return bytes(pygraphviz.AGraph(string=text).draw(format=suffix, prog="dot"))
@@ -106,12 +102,18 @@ def _by_pygraphviz(dot: str, suffix: str) -> tuple[int, bytes]:
         try:
             # Without a font, Graphviz silently draws empty boxes for letters.
             if suffix in ("png", "pdf") and b"/FontFile" not in run("digraph {a}", "pdf"):
-                return _REFUSED, (
-                    f"this machine has no fonts, so the letters of a `.{suffix}` would be empty boxes; install some"
-                    " (Debian: `apt-get install fonts-dejavu-core`), or write `.svg` or `.html`, which use the reader's"
-                ).encode()
-            return 0, run(dot, suffix)
+                return _refused(
+                    "",
+                    f"this machine has no fonts, so the letters of a `.{suffix}` would be empty boxes",
+                    "; install some (Debian: `apt-get install fonts-dejavu-core`), or write `.svg` or `.html`, which"
+                    " use the reader's",
+                )
+            return run(dot, suffix)
         except OSError as e:
-            return _FAILED, f"{e}\0".encode()
+            return _refused("Graphviz failed: ", e)
         except pygraphviz.DotError as e:
-            return _FAILED, f"{e}\0 (a very long name or note? an `.html` has room for it)".encode()
+            return _refused("Graphviz failed: ", e, " (a very long name or note? an `.html` has room for it)")
+
+
+def _refused(place: str, why: object, advice: str = "") -> bytes:
+    return _REFUSED + json.dumps([place, str(why), advice]).encode()

@@ -317,10 +317,11 @@ class PackTaxInputs(PackSegInputs):
         super().__init__(meta_keys=meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        if made := [name for name, value in results.items() if isinstance(value, torch.Tensor)]:
-            raise DatasetError(
-                f"`PackTaxInputs` makes the tensors, and `{made[0]}` is one already: take `ToTensor` out"
-            )
+        for name in ("img", "gt_seg_map", "gt_rows"):
+            if isinstance(results.get(name), torch.Tensor):
+                raise DatasetError(
+                    f"`PackTaxInputs` makes the tensors, and `{name}` is one already: take `ToTensor` out"
+                )
         planes = _planes(results["img"]) if "img" in results else None
         if planes is None:
             packed: dict[str, Any] = super().transform(results)
