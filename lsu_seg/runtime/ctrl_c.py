@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.queues import Queue
@@ -20,7 +21,8 @@ T = TypeVar("T")
 def second_ends_at_once() -> Iterator[None]:
     """Have a second Ctrl-C end this process: destructors may then be ending others, and Python only prints a traceback.
 
-    The first is a KeyboardInterrupt, as always.
+    The first is a KeyboardInterrupt, as always: once a call of a library returns, which may take minutes, or for ever
+    where it waits for another rank. The second ends that, too.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
@@ -33,9 +35,55 @@ def second_ends_at_once() -> Iterator[None]:
 
     signal.signal(signal.SIGINT, first)
     try:
-        yield
+        with _watched():
+            yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Have another thread hear of Ctrl-C, and end this process where two find the first thread in the same call."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    watcher = threading.Thread(target=_watch, args=(reads,), name="ctrl-c", daemon=True)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # or it would be given those that are held back
+    try:
+        watcher.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    before = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.write(writes, b"\0")  # and not only closed: a forked process may have it open, too
+        watcher.join()
+        os.close(writes)
+        os.close(reads)
+
+
+def _watch(reads: int) -> None:
+    """reads: has a byte for each signal, the moment that it comes, and 0 at the end."""
+    first = threading.main_thread().ident
+    heard, at = -_ONCE_S, None
+    while number := ord(os.read(reads, 1)):
+        if number != signal.SIGINT:
+            continue
+        frame = sys._current_frames().get(first or 0)
+        here = frame and (frame, frame.f_lasti)
+        if here and here == at and time.monotonic() - heard > _ONCE_S:
+            os.write(2, b"interrupted\n")
+            os._exit(130)
+        if here != at:
+            heard, at = time.monotonic(), here
+
+
+_ONCE_S = 1.0
+"""Signals that come sooner after one another are one Ctrl-C: the terminal's, and a launcher's."""
 
 
 def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:

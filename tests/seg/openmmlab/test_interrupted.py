@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -150,6 +151,37 @@ def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
         finally:
             assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(("times", "code"), [(1, 0), (2, 130)])
+def test_a_second_ctrl_c_ends_a_call_that_does_not_return(times: int, code: int) -> None:
+    """As where a rank waits for one that is no more: Python hears of Ctrl-C only when the call returns."""
+    code_of_it = f"""
+import hashlib, os, signal
+from lsu_seg.runtime.ctrl_c import second_ends_at_once
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    with second_ends_at_once():
+        if os.fork() == 0:
+            signal.pause()
+        print("begun", flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"a", b"a", {10**6 if times == 1 else 2 * 10**9})
+except KeyboardInterrupt:
+    print("heard")
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code_of_it], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == b"begun\n"
+        time.sleep(0.2)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(1.2)
+        assert process.wait(600) == code
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.stderr.read() == (b"interrupted\n" if times == 2 else b"")
+        assert process.stdout.read() == (b"" if times == 2 else b"heard\n")
 
 
 class Unsendable:
