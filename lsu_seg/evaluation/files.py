@@ -138,7 +138,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     try:
         # Opened here: np.load leaves a file open that is no archive.
         with open_to_read(arrays) as file, np.load(file, allow_pickle=False) as archive:
-            sums = dict(archive)
+            sums = {name: np.asarray(array) for name, array in archive.items()}  # of a damaged one, its bytes
     except MemoryError:
         raise
     except Exception as e:  # numpy, zipfile and zlib raise what they like at damaged bytes

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsu_onto import ROW_SKIPPED, ROW_UNKNOWN, Constraint, compiled_loops
+from lsu_onto import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, Constraint, LabelValueError, compiled_loops
 from lsu_seg.label_files.errors import LabelFileError, refuse
 from lsu_seg.label_files.raw import parse_encoding
 
@@ -109,9 +109,18 @@ class RowTable:
 def of_each_row(table: NDArray[Any], rows: NDArray[np.int16]) -> NDArray[Any]:
     """`table[rows]`, for rows of d and `ROW_VOID`, whose value is the last of the table.
 
+    Raises:
+        LabelValueError: other rows, such as `ROW_UNKNOWN`: as an index it would be that of another class.
+
     >>> of_each_row(np.array([7, 8, 255], np.uint8), np.array([[0, 1, -1]], np.int16)).tolist()
     [[7, 8, 255]]
     """
+    low, high = int(rows.min(initial=ROW_VOID)), int(rows.max(initial=ROW_VOID))
+    if low < ROW_VOID or high >= len(table) - 1:
+        raise LabelValueError(
+            f"found rows from {low} to {high}; expected {ROW_VOID}, which is void, to {len(table) - 2}: see to values"
+            f" that the taxonomy does not list, `ROW_UNKNOWN` ({ROW_UNKNOWN}), before"
+        )
     if f"{table.dtype.kind}{table.dtype.itemsize}" in ("u1", "u2") and (loops := compiled_loops(rows.nbytes)):
         full = np.full(1 << 16, table[-1])
         full[: len(table)] = table

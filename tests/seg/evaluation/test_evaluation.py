@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -348,6 +349,9 @@ def test_what_cannot_be_compared(folders: Path) -> None:
     refused("a/evaluation.npz: cannot be read")
     refused("copy it again from where that came from, or evaluate again")
     shutil.copy(folders / "b/evaluation.npz", sums)
+    refused("a/evaluation.npz: is of another evaluation than evaluation.json")
+    with zipfile.ZipFile(sums, "w") as archive:
+        archive.writestr("keys_0.npy", b"no array")  # which numpy reads as bytes
     refused("a/evaluation.npz: is of another evaluation than evaluation.json")
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 import lsu_onto
 from helpers.examples import examples
+from lsu_onto import LabelValueError
 from lsu_onto.raster import loops
 from lsu_seg.label_files import LabelReader, count_rows, of_each_row
 
@@ -46,6 +47,13 @@ def test_rows_are_counted_and_looked_up(seed: int, height: int, width: int, clas
         plain, compiled = both_ways(of_each_row, table, known)
         assert compiled.dtype == plain.dtype == dtype
         assert compiled.tolist() == plain.tolist() == table[known].tolist()
+        for wrong in (np.full_like(rows, -2), np.full_like(rows, classes)):
+            for done in (0, loops.WORTH):
+                with (
+                    mock.patch.object(loops._Work, "done", done),
+                    pytest.raises(LabelValueError, match="which is void"),
+                ):
+                    of_each_row(table, wrong)
     every_second = known[:, ::2]
     assert np.array_equal(*both_ways(of_each_row, table.astype(np.uint8), every_second))
 
