@@ -39,6 +39,10 @@ def check_parts(cfg: Config) -> None:
     scope = cfg.get("default_scope", "mmseg")
     if scope is not None and not (isinstance(scope, str) and scope):
         raise ConfigError(f"`default_scope` is {scope!r}; expected a package's name: write `default_scope = 'mmseg'`")
+    if own := cfg.get("custom_imports"):
+        names = own.get("imports") if isinstance(own, dict) else None
+        if not all(isinstance(name, str) for name in (names if isinstance(names, (list, tuple)) else [names])):
+            raise ConfigError(f"`custom_imports` is {own!r}; expected `dict(imports=['a_module'])`")
     _check_model(cfg.model)
     for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
         if cfg.get(key) is not None:

@@ -30,6 +30,7 @@ from lsu_seg.pseudo.asked import device_of, own_sha256, weights_sha256
 from lsu_seg.pseudo.errors import check_output
 from lsu_seg.pseudo.image import LabelledImage, labelled_images
 from lsu_seg.pseudo.loop import PseudoLabelLoop
+from lsu_seg.pseudo.run import check_loop
 from lsu_seg.runtime.progress import progress
 from lsu_seg.teachers import SegmentorTeacher
 from lsu_seg.teachers.calibration import FORMAT, Calibration, Fit, beside, check_target
@@ -78,6 +79,7 @@ def calibrate(cfg: Config, checkpoint: str | Path | None, output: str | Path | N
     check_parts(cfg)
     if not is_type(cfg.get("test_cfg"), "PseudoLabelLoop"):
         raise ConfigError("`test_cfg` is no PseudoLabelLoop, so nothing says how the teacher looks at images")
+    check_loop(cfg)
     dataset: Any = cfg.test_dataloader.dataset
     constraint = lsu_onto.load(dataset.taxonomy, dataset.get("source"), dataset.get("paths", ()))
     truth = known_classes(constraint)

@@ -35,8 +35,7 @@ def pseudo_label(
             the model not the source taxonomy.
     """
     check_parts(cfg)
-    if not is_type(cfg.get("test_cfg"), "PseudoLabelLoop"):
-        raise ConfigError("the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section")
+    check_loop(cfg)
     cfg = copy.deepcopy(cfg)
     cfg.test_evaluator = []
     _check_labelling(cfg, resume)
@@ -59,10 +58,20 @@ def compile_decoder() -> None:
     cpu.decode([View(torch.zeros(2, 1, 1))], np.zeros((1, 1)), np.ones((1, 3), bool))
 
 
-def _check_labelling(cfg: Config, resume: bool) -> None:
-    """Find, before the model is built, what would end the run."""
+def check_loop(cfg: Config) -> None:
+    """Refuse a config that labels nothing.
+
+    Raises:
+        ConfigError: `test_cfg` is no PseudoLabelLoop, or there is no `test_dataloader`.
+    """
+    if not is_type(cfg.get("test_cfg"), "PseudoLabelLoop"):
+        raise ConfigError("the config has no `test_cfg = dict(type='PseudoLabelLoop', …)` and no `unify` section")
     if not cfg.get("test_dataloader"):
         raise ConfigError("the config has no `test_dataloader`: nothing says which images to label")
+
+
+def _check_labelling(cfg: Config, resume: bool) -> None:
+    """Find, before the model is built, what would end the run."""
     dataset, loop = cfg.test_dataloader.dataset, cfg.test_cfg
     if "dataset" in dataset or "datasets" in dataset:
         raise OutputError(

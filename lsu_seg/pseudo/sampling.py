@@ -19,11 +19,11 @@ from lsu_seg.label_files import LabelReader, size_and_time
 from lsu_seg.layout.pairs import DatasetError, Pair, find_pairs
 from lsu_seg.models.weights import weights_path
 from lsu_seg.openmmlab.config import merge
-from lsu_seg.openmmlab.parts import models_in, weights_in
+from lsu_seg.openmmlab.parts import check_parts, models_in, weights_in
 from lsu_seg.pseudo.audited import Audited
 from lsu_seg.pseudo.inputs import modules_sha256, weights_by_code
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
-from lsu_seg.pseudo.run import pseudo_label
+from lsu_seg.pseudo.run import check_loop, pseudo_label
 from lsu_seg.pseudo.sample import check_classes, read_sample
 from lsu_seg.runtime.home import at_home
 from lsu_seg.teachers.calibration import calibration_file
@@ -68,6 +68,8 @@ def drawn_sample(
     )
     cfg.test_cfg.title = f"asking about {constraint.dataset}"  # not the name of the map's file: it is in the key
     merge(cfg, options or {})
+    check_parts(cfg)
+    check_loop(cfg)
     pairs = find_pairs(data_root, constraint.layout, split)
     if not pairs:
         raise DatasetError(f"{data_root}: `{short_name(name)}` has no images there to draw a sample from")

@@ -80,7 +80,14 @@ def join_ranks(launcher: str) -> None:
     os.environ.setdefault("MASTER_PORT", "29500")  # the default of mmengine
     if "MASTER_ADDR" not in os.environ:
         raise LaunchError("MASTER_ADDR is not set: set it to the name of the first machine, for all processes")
-    torch.distributed.init_process_group("gloo")
+    try:
+        torch.distributed.init_process_group("gloo")
+    except (RuntimeError, ValueError) as error:  # ports in use, machines and interfaces that are not there
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise LaunchError(
+            f"the processes cannot meet at MASTER_ADDR={os.environ['MASTER_ADDR']},"
+            f" MASTER_PORT={os.environ['MASTER_PORT']}: {said[:300]}"
+        ) from error
 
 
 def _check_local_rank() -> None:

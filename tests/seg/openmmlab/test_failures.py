@@ -185,6 +185,8 @@ def test_the_parts_of_mmengines_runner() -> None:
             "`randomness.seed` is 4294967295; expected a whole number from 0 to 21474",
         ),
         ({"randomness": {"seed": "x"}}, "`randomness` cannot be used as it is"),
+        ({"custom_imports": ["lsu_seg"]}, "`custom_imports` is ['lsu_seg']; expected `dict(imports=['a_module'])`"),
+        ({"custom_imports.imports": [5]}, "`custom_imports` is {'imports': [5]}; expected `dict(imports=['a_module'"),
         ({"work_dir": 3}, "`work_dir` is 3; expected a folder"),
         ({"log_level": "LOUD"}, "`log_level` cannot be used as it is: KeyError: 'LOUD'"),
         ({"custom_hooks": dict(type="EMAHook")}, "`custom_hooks` is {'type': 'EMAHook'}; expected a list"),

@@ -211,6 +211,16 @@ def test_ranks_that_no_launcher_sets(variable: str, value: str, said: str, monke
         join_ranks("pytorch")
 
 
+def test_processes_that_cannot_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nothing")
+    said = r"the processes cannot meet at MASTER_ADDR=127\.0\.0\.1, MASTER_PORT=\d+: .*nothing"
+    with pytest.raises(LaunchError, match=said):
+        join_ranks("pytorch")
+
+
 @pytest.mark.parametrize("value", ["x", "-1", "", "1.5"])
 def test_a_local_rank_without_a_launcher(
     value: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
