@@ -34,16 +34,23 @@ def nothing_left(cfg: Config, began: Callable[[], bool]) -> Iterator[None]:
 
 def log_has_traceback() -> bool:
     """Whether the log of this run has more to say of an error than the message does."""
-    log = MMLogger.get_current_instance().log_file
+    log = _current_log()
     try:
         return bool(log) and b"Traceback (most recent call last)" in Path(log).read_bytes()
     except OSError:
         return False
 
 
+def _current_log() -> str | None:
+    try:
+        return str(MMLogger.get_current_instance().log_file or "") or None
+    except ValueError:  # it reads LOCAL_RANK, which may be why the run was refused
+        return None
+
+
 def _remove_log(work: Path, before: set[Path], config: str) -> None:
     """Remove what mmengine has written into the work folder of a run that was refused, but nothing of other runs."""
-    log = MMLogger.get_current_instance().log_file
+    log = _current_log()
     own = Path(log).parent if log else work
     if own.parent == work and own not in before:
         shutil.rmtree(own, ignore_errors=True)

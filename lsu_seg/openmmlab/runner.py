@@ -329,7 +329,7 @@ def build_runner(cfg: Config, quiet: bool = False, kind: type[RankedRunner] | No
 
     check_parts(cfg)
     check_mmdet(cfg.model)
-    with named(cfg):
+    with named(cfg), second_ends_at_once():
         check_arguments(cfg)
         runner: RankedRunner = (kind or (QuietRunner if quiet else RankedRunner)).from_cfg(cfg)
     _check_normalised(runner.model)

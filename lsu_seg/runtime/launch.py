@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from lsu_seg.errors import UserError
+from lsu_seg.runtime.ctrl_c import second_ends_at_once
 
 _VARIABLES = {  # rank, number of ranks, rank on this machine; and the program that sets them
     "pytorch": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "torchrun"),
@@ -81,7 +82,8 @@ def join_ranks(launcher: str) -> None:
     if "MASTER_ADDR" not in os.environ:
         raise LaunchError("MASTER_ADDR is not set: set it to the name of the first machine, for all processes")
     try:
-        torch.distributed.init_process_group("gloo")
+        with second_ends_at_once():  # it waits for the first process in C++, for minutes
+            torch.distributed.init_process_group("gloo")
     except (RuntimeError, ValueError) as error:  # ports in use, machines and interfaces that are not there
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise LaunchError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from helpers.forkserver import Command, Server, need_a_device_per_rank
 from helpers.processes import WRITE, free_port, standing_still
@@ -219,6 +221,18 @@ def test_processes_that_cannot_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     said = r"the processes cannot meet at MASTER_ADDR=127\.0\.0\.1, MASTER_PORT=\d+: .*nothing"
     with pytest.raises(LaunchError, match=said):
         join_ranks("pytorch")
+
+
+def test_a_local_rank_that_is_no_number_is_refused_as_such(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "x"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(MMLogger, "_instance_dict", OrderedDict())  # as in a process that has logged nothing
+    labelling = config(world, tmp_path)
+    labelling.launcher = "pytorch"
+    with pytest.raises(LaunchError, match="LOCAL_RANK is `x`; expected a whole number: have `torchrun` set it"):
+        pseudo_label(labelling, str(world / "teacher.pth"))
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "", "1.5"])
