@@ -36,7 +36,7 @@ def log_has_traceback() -> bool:
     """Whether the log of this run has more to say of an error than the message does."""
     log = _current_log()
     try:
-        return bool(log) and b"Traceback (most recent call last)" in Path(log).read_bytes()
+        return log is not None and b"Traceback (most recent call last)" in Path(log).read_bytes()
     except OSError:
         return False
 

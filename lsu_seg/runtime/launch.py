@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +21,8 @@ _VARIABLES = {  # rank, number of ranks, rank on this machine; and the program t
 
 
 _LAST_PORT = 65535
+_PATIENCE_S = 10.0
+"""Other ranks may still import torch."""
 
 
 class LaunchError(UserError):
@@ -81,15 +85,19 @@ def join_ranks(launcher: str) -> None:
     os.environ.setdefault("MASTER_PORT", "29500")  # the default of mmengine
     if "MASTER_ADDR" not in os.environ:
         raise LaunchError("MASTER_ADDR is not set: set it to the name of the first machine, for all processes")
+    place = f"MASTER_ADDR={os.environ['MASTER_ADDR']}, MASTER_PORT={os.environ['MASTER_PORT']}"
+    waits = f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} waits for the others at {place}\n"
+    patience = threading.Timer(_PATIENCE_S, sys.stderr.write, [waits])
+    patience.daemon = True
+    patience.start()
     try:
-        with second_ends_at_once():  # it waits for the first process in C++, for minutes
+        with second_ends_at_once():  # it waits in C++, for minutes
             torch.distributed.init_process_group("gloo")
     except (RuntimeError, ValueError) as error:  # ports in use, machines and interfaces that are not there
         said = next(iter(str(error).splitlines()), type(error).__name__)
-        raise LaunchError(
-            f"the processes cannot meet at MASTER_ADDR={os.environ['MASTER_ADDR']},"
-            f" MASTER_PORT={os.environ['MASTER_PORT']}: {said[:300]}"
-        ) from error
+        raise LaunchError(f"the processes cannot meet at {place}: {said[:300]}") from error
+    finally:
+        patience.cancel()
 
 
 def _check_local_rank() -> None:
