@@ -152,7 +152,8 @@ def _belongs(document: dict[str, Any], arrays: dict[str, Any]) -> bool:
     """Whether the sums per image add up to the metrics: a folder can contain files of two runs."""
     for i, part in enumerate(document["sets"].values()):
         images = part["images"]
-        if f"keys_{i}" not in arrays or arrays[f"keys_{i}"].shape != (images,):
+        keys = arrays.get(f"keys_{i}")
+        if keys is None or keys.shape != (images,) or keys.dtype.kind != "U":
             return False
         for view, values in part["views"].items():
             shape = (images, 2) if view == "set" else (images, 3, len(values["classes"]))

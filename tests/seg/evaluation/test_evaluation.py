@@ -353,6 +353,9 @@ def test_what_cannot_be_compared(folders: Path) -> None:
     with zipfile.ZipFile(sums, "w") as archive:
         archive.writestr("keys_0.npy", b"no array")  # which numpy reads as bytes
     refused("a/evaluation.npz: is of another evaluation than evaluation.json")
+    whole = dict(np.load(folders / "b/evaluation.npz"))
+    np.savez(sums, **whole | {"keys_0": np.zeros(len(whole["keys_0"]), [("a", "u1")])})
+    refused("a/evaluation.npz: is of another evaluation than evaluation.json")
 
 
 def test_a_comment_in_the_taxonomy_changes_no_comparison(folders: Path) -> None:
