@@ -12,10 +12,10 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from lsu_onto.start import in_its_place
+
 VARIABLE = "LSU_TRACEBACK"
 """Set, it shows such an error as Python does: for whoever looks for faults."""
-CODE = 70
-"""The exit code, `EX_SOFTWARE` of sysexits.h: 1 would be a finding of `validate`."""
 
 _OURS = ("lsu_onto", "lsu_seg")
 _SHOWN = 3
@@ -47,6 +47,8 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
     way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
     said = " ".join(str(error).split())
     shown = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    if own := in_its_place():
+        return f"error: {shown[:500]}\n  help: {own}"
     then = "It goes on." if goes_on else "What it was to write may be missing."
     return (
         f"{'warning' if goes_on else 'error'}: {shown[:500]}{f' ({way})' if way else ''}\n"

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from lsu_onto.errors import UserError
+
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
@@ -77,7 +79,11 @@ class Environment:
         self.installed: dict[str, Distribution] = {}
         """Normalised name → the distribution that an import finds."""
         for d in distributions() if path is None else distributions(path=list(path)):
-            if name := "Name" in d.metadata and d.metadata["Name"]:  # not in the remains of a broken uninstallation
+            try:
+                name = "Name" in d.metadata and d.metadata["Name"]
+            except UnicodeDecodeError:
+                continue
+            if name:  # not in the remains of a broken uninstallation
                 self.installed.setdefault(canonicalize_name(name), d)
 
     def has(self, names: Iterable[str]) -> list[str]:
@@ -91,13 +97,16 @@ class Environment:
 
     def needs(self, extra: str = "") -> list[Requirement]:
         """The requirements in the metadata of lsu-toolkit, in general or for an extra."""
-        from packaging.requirements import Requirement
+        from packaging.requirements import InvalidRequirement, Requirement
 
         if US not in self.installed:
             return []
         out = []
         for text in self.installed[US].requires or ():
-            r = Requirement(text)
+            try:
+                r = Requirement(text)
+            except InvalidRequirement as e:
+                raise UserError(f"the metadata of this installation are damaged: {e}; install it again") from e
             always = r.marker is None or r.marker.evaluate({"extra": ""})
             if always != bool(extra) and (always or (r.marker and r.marker.evaluate({"extra": extra}))):
                 out.append(r)

@@ -24,7 +24,7 @@ from click.shell_completion import CompletionItem
 
 from lsu_onto.errors import UserError, interruption, ran_out, visible
 from lsu_onto.streams import give_up_full_streams, mend_streams
-from lsu_onto.unraised import tell_without_traceback
+from lsu_onto.unraised import CODE, said_of, tell_without_traceback
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -159,10 +159,10 @@ def _nobody_reads() -> bool:
     for stream in (sys.stdout, sys.stderr):
         try:
             poll = select.poll()
-            poll.register(stream.fileno(), 0)
+            poll.register(stream.fileno(), 0)  # the end of a pipe, or of a socket
         except (AttributeError, OSError):  # no such call on Windows; no file behind the stream
             continue
-        if any(event & select.POLLERR for _, event in poll.poll(0)):
+        if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
             return True
     return False
 
@@ -234,9 +234,7 @@ class Program(click.Group):
         except BaseException as error:
             end = ending(error)  # while the help is printed, which is before `invoke`
             if end is None:
-                from lsu_onto.faults import CODE, fault
-
-                said = fault(error, self._name())
+                said = said_of(error, self._name())
                 if said is None:
                     raise
                 end = Ending(said, CODE)

@@ -59,6 +59,10 @@ def mend_streams() -> None:
                 setattr(sys, f"__{name}__", stream)
             if stream.errors in _STRICT:
                 stream.reconfigure(errors="lsu_onto.spell")
+            try:
+                "error: →\n".encode(stream.encoding, stream.errors or "strict")
+            except UnicodeError:  # `idna`, `undefined`: no text of more than a word
+                stream.reconfigure(encoding="utf-8")
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
             if number == 2 or stream.isatty():  # for people: what programs read is left as it is
                 vars(stream)["write"] = _writer(stream.write)

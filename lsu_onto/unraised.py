@@ -47,16 +47,25 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
         with contextlib.suppress(RuntimeError):  # while Python ends, no thread starts
             threading.Thread(target=_interrupt, daemon=True).start()
         return True
-    try:
-        from lsu_onto.faults import fault
-
-        said = fault(error, program, goes_on)
-    except Exception:  # while Python ends, modules are no longer there
-        said = f"warning: {type(error).__name__}: {error}"
+    said = said_of(error, program, goes_on)
     if said:
         with contextlib.suppress(OSError, ValueError):  # of a stream that is full, or closed
             sys.stderr.write(f"{said}\n")
     return bool(said)
+
+
+CODE = 70
+"""The exit code of a fault, `EX_SOFTWARE` of sysexits.h: 1 would be a finding of `validate`."""
+
+
+def said_of(error: BaseException, program: str, goes_on: bool = False) -> str | None:
+    """What `fault` says of an error; and where that fails, too, the error itself."""
+    try:
+        from lsu_onto.faults import fault
+
+        return fault(error, program, goes_on)
+    except Exception as other:  # an installation that is damaged; or Python ends, and modules are no longer there
+        return f"error: {type(error).__name__}: {error} (it cannot be told well: {type(other).__name__}: {other})"
 
 
 def _interrupt() -> None:

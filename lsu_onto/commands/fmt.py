@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +20,8 @@ def _standard_input(name: str) -> tuple[str, Diagnostic | None]:
     from lsu_onto.diagnostics import Diagnostic
     from lsu_onto.library.library import here
 
+    with suppress(OSError, ValueError):  # of a program that does not wait for what it writes itself
+        os.set_blocking(sys.stdin.fileno(), True)
     try:
         return sys.stdin.buffer.read().decode("utf-8"), None
     except UnicodeDecodeError as e:

@@ -102,8 +102,6 @@ def _watch(name: str, source: str | None, view: str, port: int, open_: bool, sea
 
     Settings that are wrong end the command only where it starts with them; later, somebody is still writing them.
     """
-    import webbrowser
-
     from lsu_onto.library.disk import Disk, stamps
     from lsu_onto.library.library import Library
     from lsu_onto.library.names import file_and_name
@@ -126,7 +124,7 @@ def _watch(name: str, source: str | None, view: str, port: int, open_: bool, sea
         server.show(*first)
         click.echo(server.url)
         click.echo("watching for changes; Ctrl-C ends", err=True)
-        if open_ and not webbrowser.open(server.url):
+        if open_ and not _opened(server.url):
             click.echo("there is no browser to open; open the address yourself", err=True)
         wrong = False
         while True:
@@ -187,3 +185,13 @@ def _triangle(library: Library, name: str, steps: list[Step]) -> Triangle:
     direct = library.ontology(name, f"{last.source.name} {last.source.version}")
     of_first, of_last, of_direct, _ = marked(library, [first, last, direct, bridge])
     return Triangle(direct, [of_first, of_last, of_direct])
+
+
+def _opened(url: str) -> bool:
+    """Whether there is a browser, and it has opened the address."""
+    import webbrowser
+
+    try:
+        return webbrowser.open(url)
+    except Exception:  # of a variable BROWSER that is no command
+        return False

@@ -9,7 +9,7 @@ import traceback
 import cattrs
 from pygls.exceptions import JsonRpcException
 
-from lsu_onto.errors import UserError
+from lsu_onto.errors import UserError, ran_out
 from lsu_onto.faults import fault
 
 
@@ -31,6 +31,8 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever s
         said = record.getMessage().partition("\n")[0]
         if error is None:
             return f"lsu-onto: {said}"
+        if ran_out(error):
+            return f"lsu-onto: {said[:200]}: out of memory; see `ulimit -v` for what this shell allows"
         if _is_ours(error):
             return f"lsu-onto: {said}\n{self._fault(error)}"
         return f"lsu-onto: {said[:200]}: {_reason(error)}"

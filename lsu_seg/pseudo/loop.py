@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +41,7 @@ from lsu_seg.pseudo.lock import check_free
 from lsu_seg.pseudo.output import OutputFolder, labelled_with, precisions, some_of
 from lsu_seg.pseudo.pipeline import Behind, ahead, one_behind
 from lsu_seg.pseudo.statistics import Statistics
+from lsu_seg.runtime.canonical import canonical_json
 from lsu_seg.runtime.progress import progress, track
 from lsu_seg.runtime.telling import tell
 from lsu_seg.teachers import Band, EnsembleTeacher, SegmentorTeacher, Views
@@ -451,7 +451,7 @@ def _config_sha256(cfg: Config) -> str:
 
     # mmengine gives what stands beside the model to one that has none, in a copy of its own.
     model = {"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model}
-    return hashlib.sha256(json.dumps(settings(model), sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(settings(model)).encode()).hexdigest()
 
 
 def _same_size(items: list[LabelledImage]) -> list[list[LabelledImage]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from lsu_seg.pseudo.inputs import modules_sha256, weights_by_code
 from lsu_seg.pseudo.oneline import pseudo_label_config, short_name
 from lsu_seg.pseudo.run import check_loop, pseudo_label
 from lsu_seg.pseudo.sample import check_classes, read_sample
+from lsu_seg.runtime.canonical import canonical_json
 from lsu_seg.runtime.home import at_home
 from lsu_seg.teachers.calibration import calibration_file
 
@@ -122,7 +122,7 @@ def _key(
         [(str(path.absolute()), *size_and_time(path)) for path in files],
     ]
     parts += [(pair.key, *size_and_time(pair.image), *size_and_time(pair.label)) for pair in pairs]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:10]
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:10]
 
 
 def _calibrations(cfg: Config, checkpoint: str | None) -> list[Path]:

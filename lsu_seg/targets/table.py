@@ -163,8 +163,18 @@ class TargetTable:
 
 
 def joined(tables: Iterable[TargetTable]) -> TargetTable:
-    """One table with the entries of several tables of the same source."""
+    """One table with the entries of several tables of the same source.
+
+    Raises:
+        TargetError: they are of several.
+    """
     first, *others = tables
+    for other in others:
+        if (other.source, other.num_classes) != (first.source, first.num_classes):
+            raise TargetError(
+                f"a table of `{first.source}` with {first.num_classes} classes and one of `{other.source}` with"
+                f" {other.num_classes}; expected tables of the same source"
+            )
     entries = [entry for table in (first, *others) for entry in table.entries]
     return TargetTable(first.source, first.num_classes, entries, first.groups)
 

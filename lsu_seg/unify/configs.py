@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mmengine.config import Config
 import lsu_onto
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import renamed
+from lsu_seg.runtime.canonical import canonical_json
 from lsu_seg.unify.checks import check_config, refresh_options
 from lsu_seg.unify.students import label_kinds, labels_of, students, take_sets
 
@@ -96,7 +96,7 @@ def stage_config(cfg: Config, folder: Path, seed: int, name: str) -> Config:
 def text(cfg: Config) -> str:
     """The config without the section `unify`: what a stage takes from there is in its own config."""
     settings = by_content({k: v for k, v in cfg.to_dict().items() if k != "unify"})
-    return json.dumps(settings, sort_keys=True, default=str)
+    return canonical_json(settings)
 
 
 def by_content(value: Any, source: str | None = None) -> Any:

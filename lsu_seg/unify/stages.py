@@ -22,6 +22,7 @@ from typing import Any
 
 from lsu_onto import make_folder, open_to_read, write_atomic
 from lsu_seg.errors import ConfigError
+from lsu_seg.runtime.canonical import canonical_json
 from lsu_seg.runtime.lock import locked
 from lsu_seg.runtime.processes import Ended, Processes
 
@@ -274,7 +275,7 @@ def _finish(stage: Stage, key: str, result: Any) -> Done:
 
 
 def _digest(key: Any) -> str:
-    return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(key).encode()).hexdigest()
 
 
 def _slug(folder: Path, work: Path) -> str:

@@ -286,7 +286,7 @@ class Method:
                 *_temperature(calibration_file(done[stage].result)),
             ],
             action=action,
-            complete=lambda _: (folder / "evaluation.json").is_file(),
+            complete=lambda result: isinstance(result, dict) and (folder / "evaluation.json").is_file(),
         )
 
     def report(self, shown: list[Stage]) -> Stage:
@@ -390,8 +390,9 @@ def _stamp(folder: Path) -> list[Any]:
     return sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir())
 
 
-def _is_file(path: str) -> bool:
-    return Path(path).is_file()
+def _is_file(path: Any) -> bool:
+    """path: of a record, which may be damaged."""
+    return isinstance(path, str) and Path(path).is_file()
 
 
 # --- actions -----------------------------------------------------------------------------------------------

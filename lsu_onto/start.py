@@ -1,0 +1,62 @@
+"""How both programs start: with next to nothing imported, so that only Ctrl-C in Python's own start is a traceback.
+
+What fails while the rest is imported is no fault of the program's: a file of the user's with the name of a module of
+Python, a package that is damaged, or may not be read.
+"""
+
+# Of `signal`, the part that is in Python itself: its import is over before Ctrl-C comes.
+import _signal  # type: ignore[import-not-found]
+import os
+import sys
+
+
+def start(package: str) -> None:
+    """Run the program of a package, and end.
+
+    Args:
+        package: `lsu_onto` or `lsu_seg`.
+    """
+    name = package.replace("_", "-")
+    try:
+        try:
+            program = __import__(f"{package}.cli", fromlist=["main"]).main
+        except Exception as error:
+            if os.environ.get("LSU_TRACEBACK"):
+                raise
+            sys.exit(f"error: {_cannot_start(name, error)}")
+        program(prog_name=name)
+    except KeyboardInterrupt:  # later ones end in `Program.invoke`
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # a second one, at once
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except MemoryError:  # before the program is there; of others, see `lsu_onto.program`
+        sys.exit("error: out of memory")
+    finally:  # nothing of the work is left to be stopped, and Python would report its own end with a traceback
+        if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+            _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
+def _cannot_start(name: str, error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "click" and not in_its_place():
+        return f"`click` cannot be imported ({error}): pip install . at the root of the repository"
+    at = error.__traceback__
+    while at and at.tb_next:
+        at = at.tb_next
+    place = f" ({at.tb_frame.f_code.co_filename}:{at.tb_lineno})" if at else ""
+    why = (
+        in_its_place()
+        or "a part of it, or of a package that it needs, is damaged, or may not be read: install it again"
+    )
+    return f"`{name}` cannot be imported: {type(error).__name__}: {error}{place}\n  help: {why}"
+
+
+def in_its_place() -> str:
+    """What to do about a file that was imported in the place of a module of Python; empty without one."""
+    own = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib may be the one
+    for name in sys.stdlib_module_names:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file and not file.startswith(own):
+            return f"`{file}` was imported in the place of Python's module `{name}`: rename it, or see PYTHONPATH"
+    return ""

@@ -1,0 +1,51 @@
+"""What keeps both programs from starting is a message, too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def ended(package: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """How the program ends where modules of a folder go before Python's own."""
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); sys.argv = ['x', 'list']"
+    code += f"; from {package}.__main__ import main; main()"
+    kept = {name: value for name, value in os.environ.items() if name != "LSU_TRACEBACK"}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=kept | variables
+    )
+
+
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+def test_a_file_with_the_name_of_a_module_of_python(package: str, tmp_path: Path) -> None:
+    (tmp_path / "uuid.py").write_text("")
+    done = ended(package, tmp_path)
+    name = package.replace("_", "-")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: `{name}` cannot be imported: AttributeError: module 'uuid' has no attribute")
+    assert f"help: `{tmp_path / 'uuid.py'}` was imported in the place of Python's module `uuid`: rename" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in ended(package, tmp_path, LSU_TRACEBACK="1").stderr
+
+
+@pytest.mark.parametrize("damage", ["\0", "x = ("])
+def test_a_package_whose_file_is_damaged(damage: str, tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text(damage)
+    done = ended("lsu_onto", tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: `lsu-onto` cannot be imported: SyntaxError: ")
+    assert "a package that it needs, is damaged, or may not be read: install it again" in done.stderr
+
+
+def test_what_tells_of_faults_may_be_damaged_itself(tmp_path: Path) -> None:
+    (tmp_path / "tempfile.py").write_text("")
+    (tmp_path / "csv.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['x', 'export', 'demo_town', '--to', 'csv']"
+    code += "; from lsu_onto.__main__ import main; main()"
+    kept = {name: value for name, value in os.environ.items() if name != "LSU_TRACEBACK"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=kept)
+    assert done.returncode == 70 and done.stderr.startswith("error: AttributeError: module 'csv' has no attribute")
+    assert "Traceback" not in done.stderr
