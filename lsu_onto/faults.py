@@ -34,10 +34,9 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
         program: the name that it was called by.
         goes_on: the program does, for nothing waits for what has failed.
     """
-    # As text, because that of another process, such as one that loads images, is in the message.
+    if is_shown(error):
+        return None
     text = "".join(traceback.format_exception(error))
-    if os.environ.get(VARIABLE) or any(map(_is_users, _PLACE.findall(text))):
-        return None  # whoever wrote a part of the code needs to see how it was reached
     try:
         kept = f"{_keep(text, program)}, which has the traceback and the command line"
     except OSError:  # no folder for temporary files, a full disk
@@ -55,6 +54,13 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
         f"  help: `{program}` does not expect this: it is a fault of the toolkit, or of a library that it uses. {then}"
         f" Please report it with {kept}"
     )
+
+
+def is_shown(error: BaseException) -> bool:
+    """Whether the traceback is: to whoever wrote a part of the code, and needs to see how it was reached."""
+    # As text, because that of another process, such as one that loads images, is in the message.
+    text = "".join(traceback.format_exception(error))
+    return bool(os.environ.get(VARIABLE)) or any(map(_is_users, _PLACE.findall(text)))
 
 
 def _keep(shown: str, program: str) -> str:

@@ -62,7 +62,7 @@ class Ending(click.ClickException):
         self.exit_code = code  # type: ignore[misc]  # as click's own UsageError does
 
     def show(self, file: Any = None) -> None:
-        with contextlib.suppress(OSError):  # of a stream that is full: the exit code is all that is left to say
+        with contextlib.suppress(OSError, ValueError):  # of a full stream: the exit code is all that is left to say
             click.echo(self.message, file=file, err=file is None)
 
 
@@ -251,6 +251,8 @@ class Program(click.Group):
             super()._main_shell_completion(*args, **options)
         except BrokenPipeError:
             raise SystemExit(1) from None
+        except (KeyboardInterrupt, Ending):  # the latter of `make_context`
+            raise SystemExit(130) from None
         except (KeyError, ValueError, SystemExit) as error:  # no shell has set what it is to complete
             if isinstance(error, SystemExit) and not error.code:
                 raise

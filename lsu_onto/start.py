@@ -57,6 +57,7 @@ def in_its_place() -> str:
     own = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib may be the one
     for name in sys.stdlib_module_names:
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file and not file.startswith(own):
+        # setuptools has a `distutils` of its own
+        if file and not file.startswith(own) and "site-packages" not in file and "dist-packages" not in file:
             return f"`{file}` was imported in the place of Python's module `{name}`: rename it, or see PYTHONPATH"
     return ""

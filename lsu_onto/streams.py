@@ -62,7 +62,7 @@ def mend_streams() -> None:
             try:
                 "error: →\n".encode(stream.encoding, stream.errors or "strict")
             except UnicodeError:  # `idna`, `undefined`: no text of more than a word
-                stream.reconfigure(encoding="utf-8")
+                stream.reconfigure(encoding="utf-8", errors="lsu_onto.spell")
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
             if number == 2 or stream.isatty():  # for people: what programs read is left as it is
                 vars(stream)["write"] = _writer(stream.write)

@@ -1,4 +1,4 @@
-"""What Python and its libraries print with a traceback, and go on: errors in destructors and threads, and warnings.
+"""What Python and its libraries print with a traceback, and go on: errors in destructors and threads, warnings, logs.
 
 Nobody can catch these errors. They are told as an error that the program does not expect is; see `faults.py`.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import copy
+import logging
 import re
 import sys
 import threading
@@ -24,6 +26,7 @@ def tell_without_traceback(program: str) -> None:
         program: the name that it was called by.
     """
     warnings.formatwarning = _as_a_line  # type: ignore[assignment]
+    logging.StreamHandler.format = _of_log  # type: ignore[method-assign, assignment]
     in_threads, anywhere = threading.excepthook, sys.unraisablehook
     if getattr(anywhere, "__module__", "") == __name__:  # called before, in this process
         return
@@ -52,6 +55,22 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
         with contextlib.suppress(OSError, ValueError):  # of a stream that is full, or closed
             sys.stderr.write(f"{said}\n")
     return bool(said)
+
+
+def _of_log(handler: logging.Handler, record: logging.LogRecord) -> str:
+    """What a library logs, as torch does of a cache that is damaged; files keep its traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and not isinstance(handler, logging.FileHandler) and not _is_shown(error):
+        record = copy.copy(record)
+        said = f"{record.getMessage()}: {type(error).__name__}: {error}"
+        record.msg, record.args, record.exc_info, record.exc_text = said.partition("\n")[0], None, None, None
+    return logging.Handler.format(handler, record)
+
+
+def _is_shown(error: BaseException) -> bool:
+    from lsu_onto.faults import is_shown
+
+    return is_shown(error)
 
 
 CODE = 70

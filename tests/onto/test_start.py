@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from lsu_onto.start import in_its_place
 
 
 def ended(package: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -38,6 +41,16 @@ def test_a_package_whose_file_is_damaged(damage: str, tmp_path: Path) -> None:
     done = ended("lsu_onto", tmp_path)
     assert done.returncode == 1 and done.stderr.startswith("error: `lsu-onto` cannot be imported: SyntaxError: ")
     assert "a package that it needs, is damaged, or may not be read: install it again" in done.stderr
+
+
+def test_what_a_package_puts_in_its_place_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """setuptools has a `distutils` of its own."""
+    module = ModuleType("this")
+    module.__file__ = "/x/lib/python3.12/site-packages/y/this.py"
+    monkeypatch.setitem(sys.modules, "this", module)
+    assert in_its_place() == ""
+    module.__file__ = "/x/this.py"
+    assert "`/x/this.py` was imported in the place of Python's module `this`" in in_its_place()
 
 
 def test_what_tells_of_faults_may_be_damaged_itself(tmp_path: Path) -> None:

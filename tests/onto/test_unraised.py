@@ -85,3 +85,12 @@ def test_a_warning_that_holds_a_traceback_is_a_line() -> None:
     more = "The parse failed with exception:\nTraceback (most recent call last):\n  File …\nValueError: …\n"
     shown = warnings.formatwarning(f"{said}\n{more}", RuntimeWarning, "config.py", 187)
     assert shown == f"config.py:187: RuntimeWarning: {said}\n"
+
+
+def test_what_a_library_logs_has_no_traceback(tmp_path: Path) -> None:
+    """torch's, of its own cache. A log file keeps it."""
+    code = "import logging; logging.basicConfig(handlers=[logging.StreamHandler(), logging.FileHandler('a.log')])"
+    code += "\n    try: fail()\n    except ValueError: logging.getLogger('torch').warning('no cache', exc_info=True)"
+    done = ended("lsu_onto", code.replace("'a.log'", repr(str(tmp_path / "a.log"))), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "WARNING:torch:no cache: ValueError: of a library\n")
+    assert "Traceback (most recent call last)" in (tmp_path / "a.log").read_text()

@@ -60,6 +60,18 @@ def test_shells_complete(shell: str, script: str, line: str, expected: str, path
     assert all(candidate.lower().startswith(line.split()[-1].lower()) for candidate in found)
 
 
+def test_ctrl_c_while_a_line_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(click.Group, "make_context", interrupted)
+    for name, value in {"_LSU_ONTO_COMPLETE": "bash_complete", "COMP_WORDS": "lsu-onto s", "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as stopped:
+        main([], prog_name="lsu-onto")
+    assert stopped.value.code == 130
+
+
 def test_every_code_is_completed() -> None:
     from lsu_onto.commands.explain import explain
 
