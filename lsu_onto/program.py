@@ -232,7 +232,9 @@ class Program(click.Group):
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:
-            end = ending(error)  # while the help is printed, which is before `invoke`
+            end = None
+            with contextlib.suppress(Exception):  # of a damaged installation
+                end = ending(error)  # while the help is printed, which is before `invoke`
             if end is None:
                 said = said_of(error, self._name())
                 if said is None:

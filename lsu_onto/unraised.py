@@ -16,6 +16,8 @@ import time
 import warnings
 from typing import Any
 
+from lsu_onto.start import in_its_place
+
 _format_warning = warnings.formatwarning
 
 
@@ -84,7 +86,8 @@ def said_of(error: BaseException, program: str, goes_on: bool = False) -> str | 
 
         return fault(error, program, goes_on)
     except Exception as other:  # an installation that is damaged; or Python ends, and modules are no longer there
-        return f"error: {type(error).__name__}: {error} (it cannot be told well: {type(other).__name__}: {other})"
+        help = in_its_place() or f"it cannot be told well ({type(other).__name__}: {other}): install the toolkit again"
+        return f"error: {type(error).__name__}: {error}\n  help: {help}"
 
 
 def _interrupt() -> None:

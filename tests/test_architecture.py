@@ -68,7 +68,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "streams": "errors",
         "start": "",
         "faults": "start",
-        "unraised": "faults",
+        "unraised": "start faults",
         "program": "errors files diagnostics settings streams faults unraised",
         "lang": "diagnostics files",
         "ontology": "diagnostics lang",

@@ -53,12 +53,14 @@ def test_what_a_package_puts_in_its_place_is_no_mistake(monkeypatch: pytest.Monk
     assert "`/x/this.py` was imported in the place of Python's module `this`" in in_its_place()
 
 
-def test_what_tells_of_faults_may_be_damaged_itself(tmp_path: Path) -> None:
-    (tmp_path / "tempfile.py").write_text("")
+@pytest.mark.parametrize("module", ["tempfile", "traceback"])
+def test_what_tells_of_faults_may_be_damaged_itself(module: str, tmp_path: Path) -> None:
+    (tmp_path / f"{module}.py").write_text("")
     (tmp_path / "csv.py").write_text("")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['x', 'export', 'demo_town', '--to', 'csv']"
     code += "; from lsu_onto.__main__ import main; main()"
     kept = {name: value for name, value in os.environ.items() if name != "LSU_TRACEBACK"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=kept)
-    assert done.returncode == 70 and done.stderr.startswith("error: AttributeError: module 'csv' has no attribute")
+    assert done.returncode == 70 and done.stderr.startswith("error: AttributeError: module '")
+    assert "was imported in the place of Python's module" in done.stderr
     assert "Traceback" not in done.stderr
