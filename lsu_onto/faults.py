@@ -102,7 +102,11 @@ def _is_users(filename: str) -> bool:
     known = sysconfig.get_paths()
     places = (known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
     paths = (*places, *site.getsitepackages(), site.getusersitepackages())
-    return not any(Path(filename).is_relative_to(path) for path in paths)
+    targets = (path for path in sys.path if path and Path(filename).is_relative_to(path))  # of `pip install --target`
+    return not (
+        any(Path(filename).is_relative_to(path) for path in paths)
+        or any(next(Path(path).glob("*.dist-info"), None) for path in targets)
+    )
 
 
 def cannot_import(module: str, error: BaseException) -> str:

@@ -185,6 +185,8 @@ def _current_folder_is_gone() -> bool:
         Path.cwd()
     except FileNotFoundError:
         return True
+    except OSError:  # its path is too long for the system, and a folder above it is closed
+        return False
     return False
 
 

@@ -18,8 +18,14 @@ def start(package: str) -> None:
     """
     name = package.replace("_", "-")
     try:
+        heard: list[bool] = []
+        before = sys.unraisablehook
+        sys.unraisablehook = lambda u: heard.append(True) if u.exc_type is KeyboardInterrupt else before(u)
         try:
             program = __import__(f"{package}.cli", fromlist=["main"]).main
+            sys.unraisablehook = before
+            if heard:  # Ctrl-C in a callback of the import system, which Python prints, and forgets
+                raise KeyboardInterrupt
         except Exception as error:
             if os.environ.get("LSU_TRACEBACK"):
                 raise

@@ -57,7 +57,7 @@ def mend_streams() -> None:
                 stream = _whole(stream)
                 setattr(sys, name, stream)
                 setattr(sys, f"__{name}__", stream)
-            if stream.errors in _STRICT:
+            if stream.errors in _STRICT or not _is_handler(stream.errors):
                 stream.reconfigure(errors="lsu_onto.spell")
             try:
                 "error: →\n".encode(stream.encoding, stream.errors or "strict")
@@ -66,6 +66,14 @@ def mend_streams() -> None:
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
             if number == 2 or stream.isatty():  # for people: what programs read is left as it is
                 vars(stream)["write"] = _writer(stream.write)
+
+
+def _is_handler(name: str | None) -> bool:
+    try:
+        codecs.lookup_error(name or "strict")
+    except LookupError:  # PYTHONIOENCODING=utf-8:replcae, of which Python says nothing
+        return False
+    return True
 
 
 def _whole(stream: io.TextIOWrapper) -> io.TextIOWrapper:

@@ -32,6 +32,26 @@ runpy.run_module("{package}", run_name="__main__")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_ctrl_c_in_a_callback_while_the_program_is_imported() -> None:
+    """As of the import system's own locks: Python would print it, and go on."""
+    code = """
+import os, runpy, signal, sys
+class Falls:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+class Stop:
+    def find_spec(self, name, *_):
+        if name == "lsu_onto.cli":
+            Falls()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Stop())
+sys.argv = ["lsu-onto", "--version"]
+runpy.run_module("lsu_onto", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 @pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
 def test_ctrl_c_while_the_help_is_printed(package: str) -> None:
     code = f"""

@@ -154,6 +154,9 @@ def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert faults._is_users(str(Path(sys.prefix) / "project" / "net.py")), "a project in its environment's folder"
     ours = ("<frozen runpy>", click.__file__, re.__file__, faults.__file__, "pycocotools/_mask.pyx")
     assert not any(map(faults._is_users, ours))
+    (tmp_path / "target" / "click-8.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "target")
+    assert not faults._is_users(str(tmp_path / "target" / "click" / "core.py")), "of `pip install --target`"
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     written = ("cache/ab/cab.py", "torchinductor_me/ab/cab.py", ".triton/cache/0/launcher.py")
     assert not any(faults._is_users(str(tmp_path / file)) for file in written), "by `torch.compile`"
