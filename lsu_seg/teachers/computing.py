@@ -145,11 +145,13 @@ class ComputingNetwork:
         try:
             show()
         except Exception as error:  # of torch's compiler, which calls one of C++
-            if ran_out(error) or isinstance(error, TeacherError):
+            cause = error.__cause__ or error  # a TorchSegmentor says of whatever its network raises that it does
+            by_compiler = type(cause).__module__.startswith(("torch._inductor", "torch._dynamo"))
+            if ran_out(error) or (isinstance(error, TeacherError) and not by_compiler):
                 raise
             self.compiled = False
-            said = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
-            tell(f"warning: the network cannot be compiled here, and runs as it is: {type(error).__name__}: {said}")
+            said = " ".join(line.strip() for line in str(cause).strip().splitlines()[:2])
+            tell(f"warning: the network cannot be compiled here, and runs as it is: {type(cause).__name__}: {said}")
         finally:
             self._learns = False
 

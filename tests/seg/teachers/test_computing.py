@@ -145,6 +145,22 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(
     assert all(torch.equal(value, before[key]) for key, value in unet.state_dict().items())
 
 
+def test_what_wraps_the_errors_of_its_network_runs_as_it_is_too(unet: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a TorchSegmentor does. What is no compiler's stays an error."""
+    compiler = type("InvalidCxxCompiler", (RuntimeError,), {"__module__": "torch._inductor.exc"})
+
+    def show(cause: Exception) -> None:
+        raise TeacherError("the network of `net.py:build` fails") from cause
+
+    with ComputingNetwork(unet, Computing(compile=True), CPU) as network:
+        network.compile_for(lambda: show(compiler("No working C++ compiler found")))
+        assert not network.compiled
+        said = capsys.readouterr().err
+        assert "the network cannot be compiled here, and runs as it is: InvalidCxxCompiler: No working C++" in said
+        with pytest.raises(TeacherError, match="fails"):
+            network.compile_for(lambda: show(ValueError("of the network itself")))
+
+
 @pytest.mark.slow
 def test_a_network_is_compiled_by_way_of_cpp(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sliding, "_PIXELS", 3 * 32 * 32)
