@@ -12,10 +12,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from lsu_onto.start import in_its_place
-
-VARIABLE = "LSU_TRACEBACK"
-"""Set, it shows such an error as Python does: for whoever looks for faults."""
+from lsu_onto.start import VARIABLE, in_its_place
 
 _OURS = ("lsu_onto", "lsu_seg")
 _SHOWN = 3
@@ -46,13 +43,13 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
     way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
     said = " ".join(str(error).split())
     shown = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    if own := in_its_place():
-        return f"error: {shown[:500]}\n  help: {own}"
+    own = in_its_place()
     then = "It goes on." if goes_on else "What it was to write may be missing."
     return (
         f"{'warning' if goes_on else 'error'}: {shown[:500]}{f' ({way})' if way else ''}\n"
         f"  help: `{program}` does not expect this: it is a fault of the toolkit, or of a library that it uses. {then}"
         f" Please report it with {kept}"
+        f"{own and f', unless this is why: {own}'}"
     )
 
 

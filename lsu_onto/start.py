@@ -9,6 +9,9 @@ import _signal  # type: ignore[import-not-found]
 import os
 import sys
 
+VARIABLE = "LSU_TRACEBACK"
+"""Set, it shows errors that nobody expects as Python does: for whoever looks for faults."""
+
 
 def start(package: str) -> None:
     """Run the program of a package, and end.
@@ -27,7 +30,7 @@ def start(package: str) -> None:
             if heard:  # Ctrl-C in a callback of the import system, which Python prints, and forgets
                 raise KeyboardInterrupt
         except Exception as error:
-            if os.environ.get("LSU_TRACEBACK"):
+            if os.environ.get(VARIABLE):
                 raise
             sys.exit(f"error: {_cannot_start(name, error)}")
         program(prog_name=name)
@@ -60,10 +63,10 @@ def _cannot_start(name: str, error: Exception) -> str:
 
 def in_its_place() -> str:
     """What to do about a file that was imported in the place of a module of Python; empty without one."""
-    own = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib may be the one
+    # Windows has compiled modules beside the folder of the others; setuptools has a `distutils` of its own.
+    known = (sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__))  # noqa: PTH120 - pathlib may be the one
     for name in sys.stdlib_module_names:
         file = getattr(sys.modules.get(name), "__file__", None)
-        # setuptools has a `distutils` of its own
-        if file and not file.startswith(own) and "site-packages" not in file and "dist-packages" not in file:
+        if file and not file.startswith(known) and "site-packages" not in file and "dist-packages" not in file:
             return f"`{file}` was imported in the place of Python's module `{name}`: rename it, or see PYTHONPATH"
     return ""

@@ -64,8 +64,9 @@ def _of_log(handler: logging.Handler, record: logging.LogRecord) -> str:
     error = record.exc_info[1] if record.exc_info else None
     if error is not None and not isinstance(handler, logging.FileHandler) and not _is_shown(error):
         record = copy.copy(record)
-        said = f"{record.getMessage()}: {type(error).__name__}: {error}"
-        record.msg, record.args, record.exc_info, record.exc_text = said.partition("\n")[0], None, None, None
+        why = str(error).partition("\n")[0]
+        record.msg = f"{_without_traceback(record.getMessage())}: {type(error).__name__}: {why}"
+        record.args = record.exc_info = record.exc_text = None
     return logging.Handler.format(handler, record)
 
 
@@ -86,8 +87,10 @@ def said_of(error: BaseException, program: str, goes_on: bool = False) -> str | 
 
         return fault(error, program, goes_on)
     except Exception as other:  # an installation that is damaged; or Python ends, and modules are no longer there
-        help = in_its_place() or f"it cannot be told well ({type(other).__name__}: {other}): install the toolkit again"
-        return f"error: {type(error).__name__}: {error}\n  help: {help}"
+        advice = (
+            in_its_place() or f"it cannot be told well ({type(other).__name__}: {other}): install the toolkit again"
+        )
+        return f"error: {type(error).__name__}: {error}\n  help: {advice}"
 
 
 def _interrupt() -> None:
@@ -97,4 +100,9 @@ def _interrupt() -> None:
 
 def _as_a_line(message: Warning | str, *args: Any) -> str:
     """A warning as a line: numba's, of a variable that it cannot read, holds the traceback of the error."""
-    return _format_warning(re.sub(r"\n.*\nTraceback \(most recent call last\):(?s:.*)", "", str(message)), *args)
+    return _format_warning(_without_traceback(str(message)), *args)
+
+
+def _without_traceback(text: str) -> str:
+    """A text up to the traceback in it, and the line that announces that."""
+    return re.sub(r"\n(.*\n)?Traceback \(most recent call last\):(?s:.*)", "", text)

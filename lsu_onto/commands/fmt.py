@@ -20,7 +20,7 @@ def _standard_input(name: str) -> tuple[str, Diagnostic | None]:
     from lsu_onto.diagnostics import Diagnostic
     from lsu_onto.library.library import here
 
-    with suppress(OSError, ValueError):  # of a program that does not wait for what it writes itself
+    with suppress(OSError, ValueError):  # where it does not block, reading gives nothing
         os.set_blocking(sys.stdin.fileno(), True)
     try:
         return sys.stdin.buffer.read().decode("utf-8"), None

@@ -49,6 +49,8 @@ def test_what_a_package_puts_in_its_place_is_no_mistake(monkeypatch: pytest.Monk
     module.__file__ = "/x/lib/python3.12/site-packages/y/this.py"
     monkeypatch.setitem(sys.modules, "this", module)
     assert in_its_place() == ""
+    module.__file__ = f"{sys.base_prefix}/DLLs/this.pyd"  # as on Windows
+    assert in_its_place() == ""
     module.__file__ = "/x/this.py"
     assert "`/x/this.py` was imported in the place of Python's module `this`" in in_its_place()
 

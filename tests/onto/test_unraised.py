@@ -90,7 +90,8 @@ def test_a_warning_that_holds_a_traceback_is_a_line() -> None:
 def test_what_a_library_logs_has_no_traceback(tmp_path: Path) -> None:
     """torch's, of its own cache. A log file keeps it."""
     code = "import logging; logging.basicConfig(handlers=[logging.StreamHandler(), logging.FileHandler('a.log')])"
-    code += "\n    try: fail()\n    except ValueError: logging.getLogger('torch').warning('no cache', exc_info=True)"
+    code += "\n    try: fail()\n    except ValueError:"
+    code += " logging.getLogger('torch').warning('no cache\\nat all', exc_info=True)"
     done = ended("lsu_onto", code.replace("'a.log'", repr(str(tmp_path / "a.log"))), tmp_path)
-    assert (done.returncode, done.stderr) == (0, "WARNING:torch:no cache: ValueError: of a library\n")
+    assert (done.returncode, done.stderr) == (0, "WARNING:torch:no cache\nat all: ValueError: of a library\n")
     assert "Traceback (most recent call last)" in (tmp_path / "a.log").read_text()
