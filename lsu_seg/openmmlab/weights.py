@@ -110,9 +110,8 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
     except ImportError as e:
         raise TeacherError(f"`{path}` is a safetensors file, which needs `pip install safetensors`") from e
     try:
-        with open_to_read(
-            path
-        ) as file:  # not mapped: where it is written anew meanwhile, the process dies without a word
+        # Not mapped, as by `load_file`: where it is written anew meanwhile, the process dies without a word.
+        with open_to_read(path) as file:
             return load(file.read())
     except SafetensorError as e:
         raise TeacherError(f"`{path}` is damaged, or cut off: {e}; {AGAIN}") from e
