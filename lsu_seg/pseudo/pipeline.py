@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 
+from lsu_onto import uninterrupted
+
 _Item = TypeVar("_Item")
 
 
@@ -117,7 +119,9 @@ class Behind:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=True)
+        # Python takes a thread for ended whose `join` Ctrl-C interrupts, and would end in the middle of a file.
+        with uninterrupted():
+            self._pool.shutdown(wait=True)
         if error is None:
             for future in self._waiting:
                 future.result()
