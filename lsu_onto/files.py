@@ -190,7 +190,7 @@ def _descriptor(path: str | os.PathLike[str]) -> int | None:
     >>> _descriptor("/dev/stdout"), _descriptor("/dev/fd/63"), _descriptor("/dev/null")
     (1, 63, None)
     """
-    match = re.fullmatch(r"/dev/(stdin|stdout|stderr)|(?:/dev|/proc/self)/fd/(\d+)", os.fspath(path))
+    match = re.fullmatch(r"/dev/(stdin|stdout|stderr)|(?:/dev|/proc/self)/fd/(\d{1,9})", os.fspath(path))
     if match is None:
         return None
     return int(match[2]) if match[2] else ("stdin", "stdout", "stderr").index(match[1])

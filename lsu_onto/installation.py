@@ -6,6 +6,7 @@ requirements of lsu-toolkit come from its own metadata; the rules below add the 
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
     from packaging.requirements import Requirement
+    from packaging.version import Version
 
 US = "lsu-toolkit"
 FORKS = ("onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmdetection", "onedl-mmpretrain")
@@ -58,6 +60,14 @@ class Finding(NamedTuple):
     fix: str | None = None
 
 
+class _DamagedError(Exception):
+    """What the metadata of a package say cannot be read."""
+
+    def __init__(self, package: str, message: str) -> None:
+        super().__init__(message)
+        self.package = package
+
+
 class Environment:
     """What the rules examine.
 
@@ -91,6 +101,19 @@ class Environment:
 
     def version(self, name: str) -> str:
         return str(self.installed[name].version)
+
+    def release(self, name: str) -> Version:
+        """The version of a package, for comparisons.
+
+        Raises:
+            _DamagedError: it is none.
+        """
+        from packaging.version import InvalidVersion, Version
+
+        try:
+            return Version(self.version(name))
+        except InvalidVersion as e:
+            raise _DamagedError(name, f"`{self.version(name)}` is no version") from e
 
     def shown(self, names: Iterable[str]) -> str:
         return ", ".join(f"{n} {self.version(n)}" for n in names)
@@ -133,7 +156,7 @@ def _judge(env: Environment, needs: list[Requirement]) -> tuple[list[str], list[
             name = canonicalize_name("mmcv")  # the same with compiled ops
         if name not in env.installed:
             missing.append(r)
-        elif not r.specifier.contains(env.version(name), prereleases=True):
+        elif not r.specifier.contains(env.release(name), prereleases=True):
             wrong.append(r)
         else:
             good.append(str(name))
@@ -234,13 +257,15 @@ def two_opencv(env: Environment) -> Iterator[Finding]:
 
 def torchvision(env: Environment) -> Iterator[Finding]:
     """A wheel is built for one torch, which its metadata names. Builds for CPU and GPU do not mix either."""
-    from packaging.requirements import Requirement
-    from packaging.version import Version
+    from packaging.requirements import InvalidRequirement, Requirement
 
     if len(env.has(("torch", "torchvision"))) < 2:
         return
-    torch, vision = Version(env.version("torch")), Version(env.version("torchvision"))
-    needs = [r for r in map(Requirement, env.installed["torchvision"].requires or ()) if r.name == "torch"]
+    torch, vision = env.release("torch"), env.release("torchvision")
+    try:
+        needs = [r for r in map(Requirement, env.installed["torchvision"].requires or ()) if r.name == "torch"]
+    except InvalidRequirement as e:
+        raise _DamagedError("torchvision", f"a requirement cannot be read ({str(e).splitlines()[0]})") from e
     wrong = next((f"it is built for torch{r.specifier}" for r in needs if torch not in r.specifier), None)
     if not wrong and torch.local != vision.local:
         one, other = (version.local or "the default device" for version in (torch, vision))
@@ -256,7 +281,10 @@ def torchvision(env: Environment) -> Iterator[Finding]:
 
 def compiled_ops(env: Environment) -> Iterator[Finding]:
     for name in env.has(("onedl-mmcv", "mmcv", "mmcv-lite")):
-        files = env.installed[name].files
+        try:
+            files = env.installed[name].files
+        except (TypeError, ValueError, csv.Error) as e:  # a line with too many values, bytes that are no text
+            raise _DamagedError(name, f"its RECORD cannot be read ({e})") from e
         if files is not None and not any(f.name.startswith("_ext") for f in files):
             yield Finding(
                 "note",
@@ -281,9 +309,16 @@ RULES = (
 
 
 def examine(env: Environment | None = None) -> list[Finding]:
-    """All findings on an environment, in the order of `RULES`."""
+    """All findings on an environment, in the order of `RULES`. A rule ends at the first package that is damaged."""
     env = env or Environment()
-    return [finding for rule in RULES for finding in rule(env)]
+    findings: dict[Finding, None] = {}
+    for rule in RULES:
+        try:
+            findings |= dict.fromkeys(rule(env))
+        except _DamagedError as e:
+            fix = f"python -m pip install --force-reinstall --no-deps {e.package}"
+            findings[Finding("problem", f"the metadata of {e.package} are damaged: {e}", fix)] = None
+    return [*findings]
 
 
 def _versions(env: Environment) -> dict[str, str]:

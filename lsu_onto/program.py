@@ -84,7 +84,7 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
         message = _cannot(broken, error)
     elif isinstance(error, ImportError):
         message = _missing(error)
-    elif isinstance(error, OSError) and not isinstance(error, ConnectionError):
+    elif isinstance(error, OSError) and (error.filename is not None or not isinstance(error, ConnectionError)):
         named = error.filename is not None and error.strerror
         message = f"{error.filename}: {error.strerror}" if named else error.strerror or error
         if not named and _current_folder_is_gone():  # removed while the command ran
@@ -305,7 +305,7 @@ class Program(click.Group):
             stop = interruption(error)
             if isinstance(stop, SystemExit):
                 raise stop from None
-            if stop is None and isinstance(error, BrokenPipeError):
+            if stop is None and isinstance(error, BrokenPipeError) and error.filename is None:
                 if _nobody_reads():
                     raise  # click ends quietly
                 raise RuntimeError("a process at the other end of a pipe has ended") from error

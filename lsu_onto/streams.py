@@ -46,7 +46,7 @@ def mend_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+            _open_nothing()  # gets the lowest number that is free, which is this one
         stream = getattr(sys, name)
         if stream is None:
             stream = os.fdopen(number, "w" if number else "r", closefd=False)
@@ -66,6 +66,15 @@ def mend_streams() -> None:
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
             if number == 2 or stream.isatty():  # for people: what programs read is left as it is
                 vars(stream)["write"] = _writer(stream.write)
+
+
+def _open_nothing() -> None:
+    try:
+        os.open(os.devnull, os.O_RDWR)
+    except OSError:  # a sandbox without devices
+        if sys.platform != "linux":
+            raise
+        os.memfd_create("nothing")
 
 
 def _is_handler(name: str | None) -> bool:

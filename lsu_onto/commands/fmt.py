@@ -24,6 +24,8 @@ def _standard_input(name: str) -> tuple[str, Diagnostic | None]:
         os.set_blocking(sys.stdin.fileno(), True)
     try:
         return sys.stdin.buffer.read().decode("utf-8"), None
+    except OSError as e:
+        return "", Diagnostic("TAX001", f"cannot read the standard input: {e.strerror}", here(name))
     except UnicodeDecodeError as e:
         return "", Diagnostic("TAX002", f"not UTF-8 text: found byte 0x{e.object[e.start]:02x}", here(name))
 

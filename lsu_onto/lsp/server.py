@@ -441,6 +441,8 @@ def serve(paths: Iterable[str] = ()) -> int:
     try:
         with at_ctrl_c():
             server.start_io(stdout=output())
+    except ConnectionError:  # the editor's end of a socket is gone; nobody is left to be told
+        return 1
     except MemoryError as error:
         raise UserError("a message is longer than the memory: is its `Content-Length` right?") from error
     finally:

@@ -105,6 +105,21 @@ def test_a_pipe_that_nothing_reads_from_is_not_waited_for(tmp_path: Path, monkey
     )
 
 
+def test_a_reader_that_ends_early_is_said_with_the_pipe_s_name() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = CliRunner().invoke(main, ["export", "demo", "--to", "csv", "-o", f"/dev/fd/{write}"])
+    os.close(write)
+    assert (done.exit_code, done.output) == (1, f"error: /dev/fd/{write}: Broken pipe\n")
+
+
+@pytest.mark.parametrize("digits", [14, 4500])
+def test_a_number_that_no_open_file_has(digits: int) -> None:
+    name = f"/dev/fd/{'9' * digits}"
+    done = CliRunner().invoke(main, ["export", "demo", "--to", "csv", "-o", name])
+    assert done.exit_code == 1 and done.output.startswith(f"error: {name}: ")
+
+
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_the_file_behind_standard_output_keeps_what_others_wrote(tmp_path: Path, name: str) -> None:
     log = tmp_path / "log"

@@ -37,7 +37,7 @@ def put(folder: Path, name: str, version: str, requires: list[str] | tuple[str, 
     info.mkdir(parents=True)
     head = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n"
     (info / "METADATA").write_text(head + "".join(f"Requires-Dist: {r}\n" for r in requires))
-    (info / "RECORD").write_text(f"{info.name}/METADATA,,\n{files}")
+    (info / "RECORD").write_text(f"{info.name}/METADATA,,\n{files}", encoding="utf-8", errors="surrogateescape")
 
 
 def put_ourselves(folder: Path) -> None:
@@ -143,6 +143,27 @@ def test_torchvision(tmp_path: Path, torch: str, vision: str, needs: str, fits: 
     for f in found:
         assert "`operator torchvision::nms does not exist`" in f.message
         assert f.fix and f.fix.startswith("python -m pip uninstall -y torchvision ")
+
+
+DAMAGED = {
+    "a version of the core": ("numpy", "abc", (), "", "`abc` is no version"),
+    "a version of two that belong together": ("torchvision", "2.0+local!", (), "", "`2.0+local!` is no version"),
+    "a requirement": ("torchvision", "0.28.0+cpu", ["torch ==x"], "", "a requirement cannot be read"),
+    "a list of files": ("onedl-mmcv", FORKS["onedl-mmcv"], (), "a,b,c,d,e\n", "its RECORD cannot be read"),
+    "names that are no text": ("onedl-mmcv", FORKS["onedl-mmcv"], (), "caf\udce9,,\n", "its RECORD cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damaged_metadata_are_a_problem_with_a_fix(tmp_path: Path, case: str) -> None:
+    name, version, requires, files, why = DAMAGED[case]
+    environment(tmp_path, {k: v for k, v in (CORE | FORKS).items() if k != name})
+    put(tmp_path, name, version, requires, files)
+    env = Environment([str(tmp_path)], True, "")
+    (found,) = problems(env)
+    assert found.message.startswith(f"the metadata of {name} are damaged: ") and why in found.message
+    assert found.fix == f"python -m pip install --force-reinstall --no-deps {name}"
+    assert "1 problem" in as_text(env, [found])
 
 
 def test_mmcv_with_compiled_ops(tmp_path: Path) -> None:

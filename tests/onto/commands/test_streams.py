@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +117,34 @@ def test_closed_streams_are_no_fault(line: str, streams: str, path: str) -> None
         env=os.environ | {"PATH": path},
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="for sandboxes without devices, of Linux")
+@pytest.mark.parametrize("streams", CLOSED)
+def test_closed_streams_are_no_fault_without_a_null_device(streams: str) -> None:
+    code = "import os; os.devnull = '/nowhere/null'; from lsu_onto.cli import main; main(['explain', 'TAX306'])"
+    command = ["bash", "-c", f'exec "$0" -c "$1" {streams}', sys.executable, code]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("command", "says"), [("fmt -", "Connection reset by peer"), ("lsp", "")])
+def test_a_connection_as_standard_input_that_is_reset(command: str, says: str, path: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as near:
+        far, _ = server.accept()
+        with far:
+            near.sendall(b"tax 1\n")
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            near.close()  # with what has not been read: a reset, and no end
+            done = subprocess.run(
+                ["lsu-onto", *command.split()],
+                stdin=far,
+                capture_output=True,
+                text=True,
+                check=False,
+                env=os.environ | {"PATH": path},
+            )
+    assert done.returncode == 1 and says in done.stdout + done.stderr and "does not expect" not in done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
