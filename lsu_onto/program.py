@@ -1,28 +1,26 @@
 """What both programs, `lsu-onto` and `lsu-seg`, consist of.
 
-Commands that are imported when they are asked for, the one place where they end, what they write to, and the options
-that they share.
+Commands that are imported when they are asked for, the one place where their errors arrive, what they write to, and the
+options that they share.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import math
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from lsu_onto.errors import UserError, interruption, ran_out, visible
+from lsu_onto.endings import Ending, ending, need_current_folder
+from lsu_onto.errors import UserError, interruption
 from lsu_onto.streams import give_up_full_streams, mend_streams
 from lsu_onto.unraised import CODE, said_of, tell_without_traceback
 
@@ -37,7 +35,7 @@ def put_data(text: str) -> None:
     click.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)  # a notebook takes no bytes
 
 
-# --- how commands end ------------------------------------------------------------------------------------------------
+# --- the commands ----------------------------------------------------------------------------------------------------
 
 
 class Command(click.Command):
@@ -54,104 +52,6 @@ class Command(click.Command):
         self.refused = refused
 
 
-class Ending(click.ClickException):
-    """The message and the exit code that a command ends with."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(visible(message))
-        self.exit_code = code  # type: ignore[misc]  # as click's own UsageError does
-
-    def show(self, file: Any = None) -> None:
-        with contextlib.suppress(OSError, ValueError):  # of a full stream: the exit code is all that is left to say
-            click.echo(self.message, file=file, err=file is None)
-
-
-def ending(error: BaseException, command: click.Command | None = None) -> Ending | None:
-    """How a command ends with an error that is the user's or the machine's; None: it is a fault of ours."""
-    if isinstance(interruption(error), KeyboardInterrupt):
-        kept = getattr(command, "interrupted", "")
-        return Ending(f"interrupted; {kept}" if kept else "interrupted", 130)
-    message: object = None
-    if isinstance(error, UserError):
-        message = error
-    elif ran_out(error):
-        said = " ".join(str(error).split())
-        what = f"out of memory{said and ': '}{said[:300]}"
-        message = f"{what}; end other programs, or see `ulimit -v` for what this shell allows"
-    elif "can't start new thread" in str(error):
-        message = f"{error}: no memory for it, or more than this shell allows: see `ulimit -v` and `ulimit -u`"
-    elif broken := _broken(error):
-        message = _cannot(broken, error)
-    elif isinstance(error, ImportError):
-        message = _missing(error)
-    elif isinstance(error, OSError) and (error.filename is not None or not isinstance(error, ConnectionError)):
-        named = error.filename is not None and error.strerror
-        message = f"{error.filename}: {error.strerror}" if named else error.strerror or error
-        if not named and _current_folder_is_gone():  # removed while the command ran
-            message = _GONE
-        if error.errno == errno.EMFILE:
-            message = f"{message}; this shell allows no more: see `ulimit -n`"
-    elif isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # pathlib, before Python 3.13
-        message = error
-    elif isinstance(error, RuntimeError) and str(error).startswith("Could not determine home"):  # of `~name`
-        message = "a path begins with `~` and a name, and there is no such user: write the whole path"
-    return Ending(f"error: {message}", getattr(command, "refused", 1)) if message else None
-
-
-EXTRAS = {
-    "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
-    "mask2former": ("mmdet",),
-    "audit": ("scipy",),
-    "hf": ("transformers",),
-    "render": ("graphviz", "pygraphviz"),
-    "labels": ("PIL",),
-    "skos": ("rdflib",),
-    "lsp": ("pygls", "lsprotocol"),
-    "parquet": ("pyarrow",),
-}
-"""Extra → the modules that come with it."""
-
-REQUIRED = (
-    *("click", "lark", "networkx", "numpy", "packaging", "pydantic", "pygments", "yaml", "rapidfuzz", "rich"),
-    *("pydantic_core", "markdown_it"),  # parts of those
-)
-"""The modules that every installation has, unless pip was told `--no-deps`."""
-
-
-def _missing(error: ImportError) -> str | None:
-    """What brings what could not be imported; None where it is a module of ours, or one that we do not know."""
-    from lsu_onto import INSTALL, INSTALL_MMDET
-
-    module = (error.name or "").partition(".")[0]
-    extra = next((extra for extra, modules in {**EXTRAS, "": REQUIRED}.items() if module in modules), None)
-    if extra is None:
-        return None
-    if sys.modules.get(module) is None and (module in sys.modules or find_spec(module) is None):
-        how = INSTALL_MMDET if module == "mmdet" else INSTALL.format(extra).replace("[]", "")
-        return f"this needs `{module}`, which is not installed: {how}"
-    return _cannot(module, error)
-
-
-def _cannot(module: str, error: BaseException) -> str:
-    from lsu_onto.faults import cannot_import  # slow
-
-    return cannot_import(module, error)
-
-
-def _broken(error: BaseException) -> str | None:
-    """The package that we need and that fails while it is imported, whatever it raises: an AssertionError about
-    versions, or an AttributeError of an older numpy. None where it works, or where what is missing has a command of
-    its own to install it."""
-    packages = {module for modules in (REQUIRED, *EXTRAS.values()) for module in modules}
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
-        return None
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if frame.f_code.co_name == "<module>" and package in packages:
-            return package
-    return None
-
-
 def _nobody_reads() -> bool:
     """Whether the program that our output goes to has ended, as `head` does."""
     import select
@@ -164,29 +64,6 @@ def _nobody_reads() -> bool:
             continue
         if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
             return True
-    return False
-
-
-def _need_current_folder() -> None:
-    """Refuse to work in a folder that has been removed: what asks for it gets an error without a name, and MKL aborts.
-
-    Raises:
-        UserError: it has.
-    """
-    if _current_folder_is_gone():
-        raise UserError(_GONE)
-
-
-_GONE = "the current folder has been removed, or is on a disk that is gone: `cd` to another"
-
-
-def _current_folder_is_gone() -> bool:
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        return True
-    except OSError:  # its path is too long for the system, and a folder above it is closed
-        return False
     return False
 
 
@@ -297,7 +174,7 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            _need_current_folder()
+            need_current_folder()
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit, GeneratorExit):
             raise

@@ -22,7 +22,8 @@ from packaging.requirements import Requirement
 import lsu_onto.cli
 import lsu_seg.cli
 from lsu_onto import UserError, faults
-from lsu_onto.program import EXTRAS, Command, Program
+from lsu_onto.endings import EXTRAS
+from lsu_onto.program import Command, Program
 
 ROOT = Path(__file__).parents[3]
 
