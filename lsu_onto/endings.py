@@ -106,6 +106,8 @@ def _broken(error: BaseException) -> str | None:
     packages = {module for modules in (REQUIRED, *EXTRAS.values()) for module in modules}
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
         return None
+    if isinstance(error, SyntaxError) and "-packages" in (error.filename or ""):  # its last frame is the import
+        return next((part for part in Path(error.filename or "").parts if part in packages), None)
     for frame, _ in traceback.walk_tb(error.__traceback__):
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         if frame.f_code.co_name == "<module>" and package in packages:

@@ -186,10 +186,10 @@ class Program(click.Group):
                 if _nobody_reads():
                     raise  # click ends quietly
                 raise RuntimeError("a process at the other end of a pipe has ended") from error
-            if stop is None and isinstance(error, EOFError):  # click would take it for a closed standard input
-                raise RuntimeError("a file or a pipe ended too early") from error
             name = ctx.invoked_subcommand
             end = ending(error, self.get_command(ctx, name) if name else None)
+            if end is None and isinstance(error, EOFError):  # click would take it for a closed standard input
+                raise RuntimeError("a file or a pipe ended too early") from error
             if end is None:
                 raise
             raise end from error

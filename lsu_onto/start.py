@@ -4,10 +4,16 @@ What fails while the rest is imported is no fault of the program's: a file of th
 Python, a package that is damaged, or may not be read.
 """
 
+from __future__ import annotations
+
 # Of `signal`, the part that is in Python itself: its import is over before Ctrl-C comes.
 import _signal  # type: ignore[import-not-found]
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
 
 VARIABLE = "LSU_TRACEBACK"
 """Set, it shows errors that nobody expects as Python does: for whoever looks for faults."""
@@ -20,6 +26,7 @@ def start(package: str) -> None:
         package: `lsu_onto` or `lsu_seg`.
     """
     name = package.replace("_", "-")
+    sys.excepthook = _unless_interrupted
     try:
         heard: list[bool] = []
         before = sys.unraisablehook
@@ -43,6 +50,12 @@ def start(package: str) -> None:
     finally:  # nothing of the work is left to be stopped, and Python would report its own end with a traceback
         if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
+def _unless_interrupted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Several Ctrl-C at once, as of programs that pass it on, meet whatever tells of the first; that has been said."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _cannot_start(name: str, error: Exception) -> str:

@@ -68,13 +68,13 @@ def mend_streams() -> None:
                 vars(stream)["write"] = _writer(stream.write)
 
 
-def _open_nothing() -> None:
+def _open_nothing() -> int:
     try:
-        os.open(os.devnull, os.O_RDWR)
+        return os.open(os.devnull, os.O_RDWR)
     except OSError:  # a sandbox without devices
         if sys.platform != "linux":
             raise
-        os.memfd_create("nothing")
+        return os.memfd_create("nothing")
 
 
 def _is_handler(name: str | None) -> bool:
@@ -107,4 +107,4 @@ def give_up_full_streams() -> None:
             stream.flush()
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                os.dup2(_open_nothing(), stream.fileno())

@@ -1,6 +1,6 @@
-"""What Python and its libraries print with a traceback, and go on: errors in destructors and threads, warnings, logs.
+"""What Python and its libraries print with a traceback: errors in destructors, threads and processes, warnings, logs.
 
-Nobody can catch these errors. They are told as an error that the program does not expect is; see `faults.py`.
+Nobody can catch these errors. They are told as those that end a command; see `endings.py` and `faults.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ import re
 import sys
 import threading
 import time
+import traceback
 import warnings
+from types import TracebackType
 from typing import Any
 
+from lsu_onto.endings import ending
 from lsu_onto.start import in_its_place
 
 _format_warning = warnings.formatwarning
+_print_exception = traceback.print_exception
+_BEFORE_FILE = 4
+"""Arguments of that function before the file, which nearly all give by its name."""
 
 
 def tell_without_traceback(program: str) -> None:
@@ -29,7 +35,7 @@ def tell_without_traceback(program: str) -> None:
     """
     warnings.formatwarning = _as_a_line  # type: ignore[assignment]
     logging.StreamHandler.format = _of_log  # type: ignore[method-assign, assignment]
-    in_threads, anywhere = threading.excepthook, sys.unraisablehook
+    in_threads, anywhere, at_the_end = threading.excepthook, sys.unraisablehook, sys.excepthook
     if getattr(anywhere, "__module__", "") == __name__:  # called before, in this process
         return
 
@@ -41,7 +47,18 @@ def tell_without_traceback(program: str) -> None:
         if not _tell(args.exc_value, program, goes_on=False):
             in_threads(args)
 
-    sys.unraisablehook, threading.excepthook = hook, hook_in_threads
+    def hook_at_the_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt) or not _tell(error, program, goes_on=False):
+            at_the_end(kind, error, trace)
+
+    def print_exception(*args: Any, file: Any = None, **options: Any) -> None:
+        error = next((arg for arg in (*args, options.get("value")) if isinstance(arg, BaseException)), None)
+        is_file = file not in (None, sys.stderr) or len(args) > _BEFORE_FILE
+        if is_file or not (isinstance(error, KeyboardInterrupt) or _tell(error, program, goes_on=True)):
+            _print_exception(*args, **({"file": file} if file else {}), **options)
+
+    sys.unraisablehook, threading.excepthook, sys.excepthook = hook, hook_in_threads, hook_at_the_end
+    traceback.print_exception = print_exception
 
 
 def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
@@ -52,7 +69,13 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
         with contextlib.suppress(RuntimeError):  # while Python ends, no thread starts
             threading.Thread(target=_interrupt, daemon=True).start()
         return True
-    said = said_of(error, program, goes_on)
+    end = None
+    with contextlib.suppress(Exception):  # of a damaged installation
+        end = ending(error)
+    if end:
+        said: str | None = end.message.replace("error", "warning", 1) if goes_on else end.message
+    else:
+        said = said_of(error, program, goes_on)
     if said:
         with contextlib.suppress(OSError, ValueError):  # of a stream that is full, or closed
             sys.stderr.write(f"{said}\n")

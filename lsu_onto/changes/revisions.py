@@ -108,7 +108,7 @@ def checkout(file: Path, revision: str, folder: Path) -> tuple[Path, Path]:
             raise RevisionError(f"`{inside.as_posix()}` is not in revision `{revision}`{hint}") from None
         raise RevisionError(f"git cannot read `{inside.as_posix()}` at revision `{revision}`: {e.said}") from None
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
             for member in tar:  # `filter="data"` came with Python 3.11.4; links are left out, as with it
                 content = tar.extractfile(member) if member.isfile() else None
                 target = (folder / member.name).resolve()

@@ -63,7 +63,7 @@ class Protocol(LanguageServerProtocol):
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         number = data.get("id") if "jsonrpc" in data else None  # not a part of a message
-        usable = number is None or isinstance(number, str) or (isinstance(number, (int, float)) and isfinite(number))
+        usable = number is None or isinstance(number, (str, int)) or (isinstance(number, float) and isfinite(number))
         if not usable or isinstance(number, bool):
             raise UserError(f"the `id` of a message is a number or a text, not {json.dumps(number)[:80]}")
         return super().structure_message(data)
@@ -443,7 +443,9 @@ def serve(paths: Iterable[str] = ()) -> int:
             server.start_io(stdout=output())
     except ConnectionError:  # the editor's end of a socket is gone; nobody is left to be told
         return 1
-    except MemoryError as error:
+    except (MemoryError, OverflowError, ValueError) as error:
+        if isinstance(error, ValueError) and "digits" not in str(error):  # more than Python reads as a number
+            raise
         raise UserError("a message is longer than the memory: is its `Content-Length` right?") from error
     finally:
         everything.removeHandler(handler)

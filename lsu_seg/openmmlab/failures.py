@@ -192,7 +192,7 @@ def of_machine(error: Exception, runner: Any = None) -> str | None:
         error, (ConnectionError, FileNotFoundError, EOFError)
     ):  # what a process that is no more was to hand over
         return f"a process that loads images has ended ({type(error).__name__}); `num_workers = 0` shows where"
-    if isinstance(error, RuntimeError) and (died := _DIED.search(str(error))):
+    if died := _died(error):
         why = {
             "Killed": "the system does so where memory runs out: write fewer `num_workers` or a smaller `batch_size`",
             "Bus error": "/dev/shm is full: write fewer `num_workers`, or give a container more (`docker run --shm-size"
@@ -202,6 +202,16 @@ def of_machine(error: Exception, runner: Any = None) -> str | None:
     if isinstance(error, RuntimeError) and _LOST.search(str(error)):
         said = short(str(error))
         return f"another process of this run has ended, or cannot be reached; its own message says why ({said})"
+    return None
+
+
+def _died(error: BaseException | None) -> re.Match[str] | None:
+    """What torch says where a process that loads images has ended, whatever was made of it: it does so at any moment,
+    and where a config is laid out, yapf takes it for a mistake in that."""
+    while error is not None:
+        if isinstance(error, RuntimeError) and (died := _DIED.search(str(error))):
+            return died
+        error = error.__cause__ or error.__context__
     return None
 
 

@@ -423,3 +423,6 @@ def _begin(start: Callable[[], Any], method: Callable[[], str], begun: weakref.W
         return workers
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"a data loader of the config cannot start its processes: {said_by(error)}") from error
+    except EOFError as error:  # `mp_start_method = 'forkserver'`
+        why = "the process that is to start them has ended; it says why above, or the system has ended it"
+        raise ConfigError(f"a data loader of the config cannot start its processes: {why}") from error

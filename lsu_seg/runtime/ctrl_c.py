@@ -1,17 +1,19 @@
-"""Ctrl-C while processes load images: one message, no traceback of any of them, and no wait."""
+"""Ctrl-C, or the end of the first process, while processes load images: one message, no traceback of any, no wait."""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, spawn, util
 from multiprocessing.queues import Queue
-from types import FrameType, TracebackType
+from multiprocessing.synchronize import SemLock
+from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -96,13 +98,46 @@ def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
     """
     if not hasattr(signal, "pthread_sigmask"):
         return start()
-    if method() != "fork":
-        resource_tracker.ensure_running()  # else it is started with them, and lets Ctrl-C through again
+    if method() == "fork":
+        return _blocked(start)
+    resource_tracker.ensure_running()  # else it is started with them, and lets Ctrl-C through again
+    spawn.get_command_line = _tells_of_errors
+    multiprocessing.set_forkserver_preload(["__main__", _FIRST])
+    util.spawnv_passfds = lambda *program: _blocked(lambda: _spawn(*program))
+    SemLock._cleanup = _clean_up  # type: ignore[attr-defined]
+    return start()  # not blocked: handing over what is to be done waits for ever for a process that has been killed
+
+
+def _blocked(start: Callable[[], T]) -> T:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_command_line = spawn.get_command_line
+_spawn = util.spawnv_passfds
+_unlink = SemLock._cleanup  # type: ignore[attr-defined]
+
+
+def _tells_of_errors(**options: Any) -> list[str]:
+    """How Python starts a process that is to be spawned."""
+    command = _command_line(**options)
+    if "-c" in command:  # else the program was frozen
+        at = command.index("-c") + 1
+        command[at] = f"import {_FIRST}; {command[at]}"
+    return command
+
+
+_FIRST = "lsu_seg.spawned"
+
+
+def _clean_up(name: str) -> None:
+    try:
+        _unlink(name)
+    except FileNotFoundError:  # somebody else has removed it, as systemd does where a user logs out
+        resource_tracker.unregister(name, "semaphore")
 
 
 def expect_their_end(workers: Any) -> None:
@@ -128,7 +163,8 @@ def leave_to_first_process(given: Callable[[int], None] | None, number: int) -> 
     thread that hands over what was loaded.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.excepthook = _shown
+    before = sys.excepthook
+    sys.excepthook = lambda kind, *error: None if issubclass(kind, (OSError, EOFError)) else before(kind, *error)
     Queue._on_queue_feeder_error = staticmethod(_not_handed_over)  # type: ignore[attr-defined]
     if given:
         given(number)
@@ -141,8 +177,3 @@ def _not_handed_over(error: Exception, batch: object) -> None:
     sys.stderr.write(f"a process that loads images cannot hand over what it has loaded: {error}{hint}\n")
     sys.stderr.flush()
     os._exit(1)
-
-
-def _shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if not issubclass(kind, (OSError, EOFError)):
-        sys.__excepthook__(kind, error, trace)

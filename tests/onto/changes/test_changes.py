@@ -300,6 +300,7 @@ def test_a_file_that_git_leaves_out_of_archives(repository: Path, monkeypatch: p
         ("--verify", "hello", "what `git rev-parse` printed is no hash (b'hello')"),
         ("--verify", "\\0\\377", "printed is no hash (b'\\x00\\xff')"),
         ("archive", "no tar", "what `git archive` printed is no archive"),
+        ("archive", "\\037\\213\\010\\0\\0\\0\\0\\0", "what `git archive` printed is no archive"),  # a cut `.tar.gz`
     ],
 )
 def test_a_program_called_git_that_is_another(

@@ -82,3 +82,20 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGINT and done.stderr == ""
+
+
+def test_a_second_ctrl_c_at_the_moment_that_the_program_ends() -> None:
+    """As programs do that pass Ctrl-C on to what they have started, which has heard of it already."""
+    code = """
+import signal, sys, types, _signal
+import lsu_onto.start
+def getsignal(number):
+    signal.raise_signal(number)
+    return _signal.getsignal(number)
+lsu_onto.start._signal = types.SimpleNamespace(**vars(_signal) | {"getsignal": getsignal})
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = ["lsu-onto", "--version"]
+lsu_onto.start.start("lsu_onto")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGINT and done.stderr == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import py_compile
 import re
 import shlex
 import subprocess
@@ -253,6 +254,33 @@ def test_a_package_that_fails_while_it_is_imported_is_no_fault_of_ours(
         importlib.import_module("mmseg")
     message = ended(monkeypatch, raised.value).stderr
     assert message.startswith(f"error: `mmseg` is installed and cannot be imported ({said}")
+
+
+@pytest.mark.parametrize(
+    ("begins", "said"),
+    [("def late(): from mmseg import _part", "'(' was never closed"), ("import mmseg._part", "marshal data too short")],
+    ids=["what a function imports", "a compiled file"],
+)
+def test_a_package_whose_files_are_cut_off_is_named(
+    begins: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "site-packages"
+    part = packages / "mmseg/_part.py"
+    part.parent.mkdir(parents=True)
+    (packages / "mmseg/__init__.py").write_text(begins)
+    if "late" in begins:
+        part.write_text("def cut(off,")
+    else:
+        part.write_text("")
+        compiled = Path(py_compile.compile(str(part), doraise=True) or "")
+        compiled.write_bytes(compiled.read_bytes()[:-9])
+    monkeypatch.syspath_prepend(packages)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmseg"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises((SyntaxError, EOFError)) as raised:
+        importlib.import_module("mmseg").late()
+    message = ended(monkeypatch, raised.value).stderr
+    assert message.startswith("error: `mmseg` is installed and cannot be imported (") and said in message
 
 
 @pytest.mark.parametrize(

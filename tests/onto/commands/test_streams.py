@@ -128,6 +128,14 @@ def test_closed_streams_are_no_fault_without_a_null_device(streams: str) -> None
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists() or sys.platform != "linux", reason="there is no full device")
+def test_a_full_disk_is_a_message_without_a_null_device() -> None:
+    code = "import os; os.devnull = '/nowhere/null'; from lsu_onto.cli import main; main(['explain', 'TAX306'])"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+
+
 @pytest.mark.parametrize(("command", "says"), [("fmt -", "Connection reset by peer"), ("lsp", "")])
 def test_a_connection_as_standard_input_that_is_reset(command: str, says: str, path: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as near:

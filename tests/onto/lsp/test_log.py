@@ -75,6 +75,23 @@ def test_a_message_that_cannot_be_used_is_a_line() -> None:
         assert b'"uri": "file:///' + name + b'", "diagnostics": [' in done.stdout, "one NUL ends nothing"
 
 
+@pytest.mark.parametrize("length", ["9223372036854775807", "9" * 20, "9" * 5000])
+def test_a_length_that_is_no_length_ends_in_a_message(length: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lsu_onto", "lsp"],
+        input=f"Content-Length: {length}\r\n\r\n{{}}".encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2 and b"is its `Content-Length` right" in done.stderr
+
+
+def test_an_id_that_no_float_holds_is_answered() -> None:
+    request = message(b'{"jsonrpc": "2.0", "id": 1%b, "method": "shutdown"}' % (b"0" * 400))
+    done = subprocess.run([sys.executable, "-m", "lsu_onto", "lsp"], input=request, capture_output=True, check=False)
+    assert b'"id": 1%b' % (b"0" * 400) in done.stdout and b"does not expect" not in done.stderr
+
+
 def test_a_length_that_no_memory_holds_ends_in_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def starve(self: Server, **streams: Any) -> None:
         raise MemoryError

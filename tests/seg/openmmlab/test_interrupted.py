@@ -103,6 +103,13 @@ def test_while_a_run_is_built(error: Exception) -> None:
         raise error
 
 
+def test_a_process_that_ends_while_a_config_is_laid_out_is_no_mistake_in_it() -> None:
+    error = SyntaxError("Failed to format the config file")
+    error.__context__ = RuntimeError("DataLoader worker (pid 8339) is killed by signal: Killed. ")
+    with pytest.raises(ConfigError, match="a process that loads images is killed by signal"), named(Config()):
+        raise error
+
+
 def test_while_a_config_is_laid_out_for_the_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """mmengine's own `except:` around yapf makes a SyntaxError of it; and it has opened the file by then."""
 
@@ -140,6 +147,66 @@ def test_what_lets_ctrl_c_through_again_runs_before(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("multiprocessing.resource_tracker.ensure_running", lambda: told.append("tracker"))
     held_back(lambda: told.append("start"), lambda: method)
     assert told == (["start"] if method == "fork" else ["tracker", "start"])
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_process_that_starts_while_the_first_one_ends_says_nothing(tmp_path: Path, method: str) -> None:
+    """With many images, it is seconds until it has read what it is to load. Killed, the first one cannot tell it."""
+    (tmp_path / "begin.py").write_text(f"""
+import multiprocessing, os, threading, time
+from lsu_seg.__main__ import main
+from lsu_seg.runtime.ctrl_c import held_back
+
+class ImportsLong:
+    def __reduce__(self):
+        return time.sleep, (1.5,)
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("{method}").Process(target=print, args=(ImportsLong(), b"x" * 1_000_000))
+    threading.Timer(1, os._exit, [9]).start()
+    held_back(process.start, lambda: "{method}")
+""")
+    done = subprocess.run([sys.executable, "begin.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (9, "")
+
+
+def test_semaphores_that_somebody_else_has_removed() -> None:
+    """As systemd does where a user logs out: Python would print a traceback of each, twice."""
+    code = """
+import multiprocessing, os
+from lsu_seg.runtime.ctrl_c import held_back
+make = multiprocessing.get_context("spawn").Lock
+first, last = held_back(lambda: (make(), make()), lambda: "spawn")
+for lock in (first, last):
+    os.unlink(f"/dev/shm/sem.{lock._semlock.name[1:]}")
+del first, lock
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ('RuntimeError("can\'t start new thread")', "warning: can't start new thread: no memory for it"),
+        ("KeyboardInterrupt", ""),
+    ],
+)
+def test_what_ends_a_process_is_a_line(error: str, said: str) -> None:
+    """Python prints the traceback of what a process was started for, such as images, and hands nothing on."""
+    code = f"""
+import multiprocessing
+from lsu_onto.unraised import tell_without_traceback
+def fail():
+    raise {error}
+tell_without_traceback("lsu-seg")
+process = multiprocessing.get_context("fork").Process(target=fail, name="loads-images")
+process.start()
+process.join()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stderr.startswith(f"Process loads-images:\n{said}")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_second_ctrl_c_ends_the_process_at_once() -> None:

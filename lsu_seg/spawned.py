@@ -1,0 +1,22 @@
+"""Imported first by processes that are spawned to load images: they tell of errors as the program does.
+
+Before that they would only once they have read what they are to do, which may be seconds later.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from lsu_onto.unraised import tell_without_traceback
+
+tell_without_traceback("lsu-seg")
+_told = sys.excepthook
+
+
+def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if kind.__name__ not in ("EOFError", "UnpicklingError"):  # the first process has ended, or says why it will
+        _told(kind, error, trace)
+
+
+sys.excepthook = _hook
