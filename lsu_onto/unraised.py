@@ -71,6 +71,8 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
         return True
     end = None
     with contextlib.suppress(Exception):  # of a damaged installation
+        if _is_shown(error):
+            return False
         end = ending(error)
     if end:
         said: str | None = end.message.replace("error", "warning", 1) if goes_on else end.message

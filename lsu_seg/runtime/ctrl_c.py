@@ -126,11 +126,16 @@ def _tells_of_errors(**options: Any) -> list[str]:
     command = _command_line(**options)
     if "-c" in command:  # else the program was frozen
         at = command.index("-c") + 1
-        command[at] = f"import {_FIRST}; {command[at]}"
+        command[at] = f"{_IMPORT}{command[at]}"
     return command
 
 
 _FIRST = "lsu_seg.spawned"
+_IMPORT = f"""try:
+    import {_FIRST}
+except ImportError:  # where only the first process knows a folder of it
+    pass
+"""
 
 
 def _clean_up(name: str) -> None:

@@ -67,6 +67,35 @@ def test_an_error_that_nobody_can_catch_is_told_without_its_traceback(
     assert str(file) in second and "Traceback (most recent call last):" in file.read_text()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ('RuntimeError("can\'t start new thread")', "warning: can't start new thread: no memory for it"),
+        ("ValueError('of a library')", "warning: ValueError: of a library"),
+        ("KeyboardInterrupt", ""),
+    ],
+)
+def test_what_ends_another_process_is_told_without_its_traceback(error: str, told: str, tmp_path: Path) -> None:
+    """As where images are loaded; Python prints the error, and there is nobody to hand it to."""
+    code = f"""import multiprocessing
+    def fail():
+        raise {error}
+    process = multiprocessing.get_context("fork").Process(target=fail, name="loads-images")
+    process.start(); process.join()"""
+    done = ended("lsu_seg", code, tmp_path)
+    assert done.returncode == 0 and done.stderr.startswith(f"Process loads-images:\n{told}")
+    assert "Traceback" not in done.stderr
+
+
+def test_what_a_user_s_own_code_prints_stays_as_it_is(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(f"import traceback\ntry:\n    open('{own}.missing')\nexcept OSError:\n    traceback.print_exc()\n")
+    done = ended("lsu_seg", f"import runpy; runpy.run_path({str(own)!r})", tmp_path)
+    assert done.returncode == 0 and done.stderr.startswith("Traceback (most recent call last):\n")
+    assert f'File "{own}", line 3' in done.stderr and "\nFileNotFoundError: " in done.stderr
+
+
 def test_it_is_shown_to_those_who_look_for_faults(tmp_path: Path) -> None:
     for code in ("Falls(fail)", "t = threading.Thread(target=fail); t.start(); t.join()"):
         said = ended("lsu_onto", code, tmp_path, LSU_TRACEBACK="1").stderr

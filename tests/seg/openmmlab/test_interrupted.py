@@ -185,30 +185,6 @@ del first, lock
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        ('RuntimeError("can\'t start new thread")', "warning: can't start new thread: no memory for it"),
-        ("KeyboardInterrupt", ""),
-    ],
-)
-def test_what_ends_a_process_is_a_line(error: str, said: str) -> None:
-    """Python prints the traceback of what a process was started for, such as images, and hands nothing on."""
-    code = f"""
-import multiprocessing
-from lsu_onto.unraised import tell_without_traceback
-def fail():
-    raise {error}
-tell_without_traceback("lsu-seg")
-process = multiprocessing.get_context("fork").Process(target=fail, name="loads-images")
-process.start()
-process.join()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stderr.startswith(f"Process loads-images:\n{said}")
-    assert "Traceback" not in done.stderr
-
-
 def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
     """Where destructors end other processes, Python would print its traceback and go on."""
     before = signal.getsignal(signal.SIGINT)
