@@ -16,6 +16,9 @@ from typing import BinaryIO
 
 _Folder = tuple[str, list[str], list[str]]
 
+TAX_LIMIT = 64 << 20
+"""Bytes of a `.tax` file."""
+
 _LIMIT = 1 << 30
 """Bytes of a pipe, which may have no end."""
 

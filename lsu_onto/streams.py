@@ -8,9 +8,12 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from lsu_onto.errors import seen
+
+_Taken = TypeVar("_Taken")
 
 _PLAIN = {"→": "->", "…": "...", "✓": "+", "·": "-", "✗": "!", "█": "#", "“": '"', "”": '"', "„": '"'}
 """Our own signs, for streams that do not have them."""
@@ -64,8 +67,11 @@ def mend_streams() -> None:
             except UnicodeError:  # `idna`, `undefined`: no text of more than a word
                 stream.reconfigure(encoding="utf-8", errors="lsu_onto.spell")
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
-            if number == 2 or stream.isatty():  # for people: what programs read is left as it is
-                vars(stream)["write"] = _writer(stream.write)
+            write, flush = (partial(method, stream) for method in (type(stream).write, type(stream).flush))
+            if number == 2:
+                vars(stream).update(write=_unless_full(_writer(write), 0), flush=_unless_full(flush, None))
+            elif stream.isatty():  # for people: what programs read is left as it is
+                vars(stream)["write"] = _writer(write)
 
 
 def _open_nothing() -> int:
@@ -100,11 +106,25 @@ def _writer(write: Callable[[str], int]) -> Callable[[str], int]:
     return lambda text: write(seen(text))
 
 
+def _unless_full(function: Callable[..., _Taken], nothing: _Taken) -> Callable[..., _Taken]:
+    """What is said beside the result: a log on a full disk, or a terminal that is gone, does not end hours of work."""
+
+    def take(*args: Any) -> _Taken:
+        try:
+            return function(*args)
+        except BrokenPipeError:  # whoever read it has ended, and us with it, as `| head` does
+            raise
+        except OSError:
+            return nothing
+
+    return take
+
+
 def give_up_full_streams() -> None:
     """Let go of what no stream takes, and which has been said: Python would say it again at its end, with code 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            type(stream).flush(stream)
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(_open_nothing(), stream.fileno())

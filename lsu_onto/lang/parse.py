@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lsu_onto.diagnostics import Diagnostic, Fix, Span
-from lsu_onto.files import open_to_read
+from lsu_onto.files import TAX_LIMIT, open_to_read
 from lsu_onto.lang import fastpath
 from lsu_onto.lang import syntax as ast
 from lsu_onto.lang.names import whole
@@ -20,9 +20,6 @@ _CONTINUES = re.compile(r"[ \t]+(?:[=<>~!]|->)")
 _ALLOW = re.compile(r"\ballow:\s*(TAX\d{3}(?:[\s,]+TAX\d{3})*)")
 
 _MANY = 20
-
-_LIMIT = 64 << 20
-"""Bytes of a `.tax` file."""
 
 Lines = dict[tuple[int | str, ...], ast.Statement | ast.Unread]
 """Number of the first line, kind of the section and texts of a logical line → its statement, or why it has none."""
@@ -33,11 +30,11 @@ def read(path: str) -> tuple[str, Diagnostic | None]:
     here = Span(path, 1, 1, 1)
     try:
         with open_to_read(path) as file:
-            data = file.read(_LIMIT + 1)
+            data = file.read(TAX_LIMIT + 1)
     except OSError as e:
         return "", Diagnostic("TAX001", f"cannot read `{path}`: {e.strerror}", here)
-    if len(data) > _LIMIT:
-        return "", Diagnostic("TAX001", f"`{path}` has more than {_LIMIT >> 20} MB", here, "is this a `.tax` file?")
+    if len(data) > TAX_LIMIT:
+        return "", Diagnostic("TAX001", f"`{path}` has more than {TAX_LIMIT >> 20} MB", here, "is this a `.tax` file?")
     if data.startswith(b"version https://git-lfs"):
         return "", Diagnostic("TAX001", "this is a git-LFS pointer, not the file", here, "run `git lfs pull`")
     try:

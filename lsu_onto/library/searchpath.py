@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lsu_onto.diagnostics import closest
 from lsu_onto.errors import UserError
-from lsu_onto.files import is_folder
+from lsu_onto.files import TAX_LIMIT, is_folder
 
 _VERSION = r"v\d+(?:\.\d+)*(?![\w.]|-(?!>))"
 _HEADER = re.compile(
@@ -275,7 +275,8 @@ def _on_disk(file: Path) -> Headers:
         before = _seen.get(path)
         if before and before[0] == looks:
             return before[1]
-        text = file.read_text(encoding="utf-8", errors="replace") if stat.S_ISREG(status.st_mode) else ""
+        is_tax = stat.S_ISREG(status.st_mode) and status.st_size <= TAX_LIMIT
+        text = file.read_text(encoding="utf-8", errors="replace") if is_tax else ""
     except (OSError, ValueError):  # ValueError: no file is called so
         return Headers()
     found = _headers(text, file)

@@ -168,6 +168,20 @@ def test_a_full_disk_is_a_message(line: str, path: str) -> None:
     assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_what_is_said_beside_a_result_ends_nothing_on_a_full_disk(tmp_path: Path, path: str) -> None:
+    """A log of hours of labelling, or a terminal that is gone."""
+    file = tmp_path / "odd.tax"
+    file.write_text(ODD.replace("< road", "< raod"), encoding="utf-8")
+    for line, code in ((f"invert {file.parent}/even.tax", 0), (f"validate {file}", 1), ("show nothing", 1)):
+        (tmp_path / "even.tax").write_text(ODD, encoding="utf-8")
+        command = ["bash", "-c", f"exec lsu-onto {line} 2>/dev/full"]
+        env = os.environ | {"PATH": path}
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=env)
+        said = subprocess.run([*command[:2], f"exec lsu-onto {line}"], capture_output=True, check=False, env=env)
+        assert (done.returncode, done.stdout) == (code, said.stdout) and said.stderr
+
+
 def test_what_a_full_disk_takes_a_part_of_is_a_message_where_streams_have_no_buffer(tmp_path: Path, path: str) -> None:
     """As in containers: there Python writes what fits, and says nothing of the rest."""
     done = subprocess.run(

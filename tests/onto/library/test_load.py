@@ -434,3 +434,12 @@ def test_a_dataset_alone_has_the_labels_that_it_has_with_a_map() -> None:
         assert (getattr(alone, name) == getattr(mapped, name)).all()
     with pytest.raises(lsu_onto.TaxonomyError, match="`demo_twon` is no taxonomy; did you mean `demo_town`"):
         lsu_onto.load_dataset("demo_twon")
+
+
+def test_a_file_that_is_too_large_for_a_taxonomy_is_not_searched(tmp_path: Path) -> None:
+    (tmp_path / "s.tax").write_text("tax 1\nsource s v1\n0 road\n")
+    with (tmp_path / "large.tax").open("w") as file:
+        file.write("tax 1\nsource large v1\n0 road\n")
+        file.truncate(1 << 40)  # with holes: it takes no room, and no memory holds it
+    names = {entry.name for entry in lsu_onto.taxonomies([tmp_path])}
+    assert "s" in names and "large" not in names
