@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from lsu_onto.errors import UserError, interruption, ran_out, visible
+from lsu_onto.packages import EXTRAS, REQUIRED, modules
 
 
 class Ending(click.ClickException):
@@ -59,26 +60,6 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
     return Ending(f"error: {message}", getattr(command, "refused", 1)) if message else None
 
 
-EXTRAS = {
-    "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
-    "mask2former": ("mmdet",),
-    "audit": ("scipy",),
-    "hf": ("transformers",),
-    "render": ("graphviz", "pygraphviz"),
-    "labels": ("PIL",),
-    "skos": ("rdflib",),
-    "lsp": ("pygls", "lsprotocol"),
-    "parquet": ("pyarrow",),
-}
-"""Extra → the modules that come with it."""
-
-REQUIRED = (
-    *("click", "lark", "networkx", "numpy", "packaging", "pydantic", "pygments", "yaml", "rapidfuzz", "rich"),
-    *("pydantic_core", "markdown_it"),  # parts of those
-)
-"""The modules that every installation has, unless pip was told `--no-deps`."""
-
-
 def _missing(error: ImportError) -> str | None:
     """What brings what could not be imported; None where it is a module of ours, or one that we do not know."""
     from lsu_onto import INSTALL, INSTALL_MMDET
@@ -103,7 +84,7 @@ def _broken(error: BaseException) -> str | None:
     """The package that we need and that fails while it is imported, whatever it raises: an AssertionError about
     versions, or an AttributeError of an older numpy. None where it works, or where what is missing has a command of
     its own to install it."""
-    packages = {module for modules in (REQUIRED, *EXTRAS.values()) for module in modules}
+    packages = modules()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
         return None
     if isinstance(error, SyntaxError) and "-packages" in (error.filename or ""):  # its last frame is the import

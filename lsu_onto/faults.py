@@ -10,8 +10,10 @@ import sys
 import sysconfig
 import tempfile
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
+from lsu_onto.packages import modules
 from lsu_onto.start import VARIABLE, in_its_place
 
 _OURS = ("lsu_onto", "lsu_seg")
@@ -41,7 +43,7 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if _package(frame.filename)][-_SHOWN:]
     way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
-    said = " ".join(str(error).split())
+    said = " ".join(_of_another_process(str(error)).split())
     shown = f"{type(error).__name__}: {said}" if said else type(error).__name__
     own = in_its_place()
     then = "It goes on." if goes_on else "What it was to write may be missing."
@@ -51,6 +53,18 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
         f" Please report it with {kept}"
         f"{own and f', unless this is why: {own}'}"
     )
+
+
+def _of_another_process(text: str) -> str:
+    """What an error says that another process has sent: what happened is behind the traceback.
+
+    >>> _of_another_process("Caught it.\\nOriginal Traceback (most recent call last):\\n  File …\\nKeyError: 'x'\\n")
+    "Caught it: KeyError: 'x'"
+    """
+    if "Traceback (most recent call last)" not in text:
+        return text
+    first, *_, last = text.strip().splitlines()
+    return f"{first.rstrip('.')}: {last}"
 
 
 def is_shown(error: BaseException) -> bool:
@@ -98,12 +112,20 @@ def _is_users(filename: str) -> bool:
     # The folders of modules, and not all of `sys.prefix`: a project may lie beside its environment's `lib`
     known = sysconfig.get_paths()
     places = (known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
-    paths = (*places, *site.getsitepackages(), site.getusersitepackages())
+    paths = (*places, *site.getsitepackages(), site.getusersitepackages(), *_places_of_packages())
     targets = (path for path in sys.path if path and Path(filename).is_relative_to(path))  # of `pip install --target`
     return not (
         any(Path(filename).is_relative_to(path) for path in paths)
         or any(next(Path(path).glob("*.dist-info"), None) for path in targets)
     )
+
+
+def _places_of_packages() -> Iterator[str]:
+    """Where the packages lie that the toolkit uses: a copy in a folder on PYTHONPATH has nothing beside it."""
+    for name in modules():
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if isinstance(file, str):
+            yield str(Path(file).parent) if Path(file).name.startswith("__init__.") else file
 
 
 def cannot_import(module: str, error: BaseException) -> str:

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, features
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right, in pixels; the last two are outside."""
@@ -122,10 +122,16 @@ def outline(mask: NDArray[np.bool_], box: Box) -> bytes:
 
 
 def encode(picture: Image.Image, limit: int) -> bytes:
-    """The picture as WebP of at most `limit` bytes, as good as that allows; the smallest possible one at worst."""
+    """The picture as WebP of at most `limit` bytes, as good as that allows; the smallest possible one at worst.
+
+    It is a JPEG where Pillow was built without WebP.
+    """
     for quality in _QUALITIES:
         buffer = io.BytesIO()
-        picture.save(buffer, "WEBP", quality=quality, method=2)
+        if features.check("webp"):
+            picture.save(buffer, "WEBP", quality=quality, method=2)
+        else:
+            picture.save(buffer, "JPEG", quality=quality)
         if buffer.tell() <= limit:
             return buffer.getvalue()
         if buffer.tell() > 3 * limit:  # no quality will do

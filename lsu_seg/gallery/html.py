@@ -44,12 +44,12 @@ def picture(content: bytes, outline: str, size: tuple[int, int], name: str) -> s
 
 
 def data_uri(content: bytes) -> str:
-    """The file as part of a page, PNG or WebP.
+    """The file as part of a page: PNG, JPEG or WebP.
 
     >>> data_uri(b"RIFF")
     'data:image/webp;base64,UklGRg=='
     """
-    kind = "png" if content.startswith(b"\x89PNG") else "webp"
+    kind = {b"\x89P": "png", b"\xff\xd8": "jpeg"}.get(content[:2], "webp")
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 

@@ -51,6 +51,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DIED = re.compile(
     r"DataLoader worker \(pid[^)]*(?:\(s\))?[^)]*\) (exited unexpectedly|is killed by signal: (\w[\w ]*))"
 )
+_LATE = re.compile(r"DataLoader timed out after [\d.e+-]+ seconds")
 _LOST = re.compile(
     r"gloo/transport|Connection (closed|reset) by peer|NCCL communicator was aborted|remote process exited"
 )
@@ -199,6 +200,8 @@ def of_machine(error: Exception, runner: Any = None) -> str | None:
             " 8g`)",
         }.get(died[2] or "", "`num_workers = 0` shows where")
         return f"a process that loads images {died[1]}; {why}"
+    if isinstance(error, RuntimeError) and (late := _LATE.search(str(error))):
+        return f"{late[0]}, which is its `timeout`: write a longer one, or 0 for none; are the images on a slow disk?"
     if isinstance(error, RuntimeError) and _LOST.search(str(error)):
         said = short(str(error))
         return f"another process of this run has ended, or cannot be reached; its own message says why ({said})"
@@ -372,6 +375,9 @@ def said_by(error: Exception) -> str:
 
 
 def short(text: str) -> str:
+    if "Traceback (most recent call last)" in text:  # of another process; the last line says what happened
+        first, *_, last = text.strip().splitlines()
+        text = f"{first.rstrip('.')}: {last}"
     text = " ".join(text.split())
     return text if len(text) <= 400 else f"{text[:400]} …"
 

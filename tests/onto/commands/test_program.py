@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 import lsu_onto.cli
 import lsu_seg.cli
 from lsu_onto import UserError, faults
-from lsu_onto.endings import EXTRAS
+from lsu_onto.packages import EXTRAS
 from lsu_onto.program import Command, Program
 
 ROOT = Path(__file__).parents[3]
@@ -159,6 +159,12 @@ def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "target" / "click-8.dist-info").mkdir(parents=True)
     monkeypatch.syspath_prepend(tmp_path / "target")
     assert not faults._is_users(str(tmp_path / "target" / "click" / "core.py")), "of `pip install --target`"
+    monkeypatch.setitem(sys.modules, "mmseg", ModuleType("mmseg"))
+    monkeypatch.setattr(
+        sys.modules["mmseg"], "__file__", str(tmp_path / "copy" / "mmseg" / "__init__.py"), raising=False
+    )
+    assert not faults._is_users(str(tmp_path / "copy" / "mmseg" / "models" / "a.py")), "a copy"
+    assert faults._is_users(str(tmp_path / "copy" / "net.py"))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     written = ("cache/ab/cab.py", "torchinductor_me/ab/cab.py", ".triton/cache/0/launcher.py")
     assert not any(faults._is_users(str(tmp_path / file)) for file in written), "by `torch.compile`"

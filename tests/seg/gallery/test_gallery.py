@@ -22,6 +22,7 @@ from lsu_seg.gallery import html
 from lsu_seg.gallery.candidates import SEGMENTS, Candidates, Sighting
 from lsu_seg.gallery.crop import COLOUR, EDGE, SIZE, box_around, cut, encode, fitted, outline, with_context
 from lsu_seg.gallery.gallery import BUDGET, make_gallery, read_image
+from lsu_seg.gallery.html import data_uri
 from lsu_seg.label_files import LabelFileError, LabelReader, count_rows
 from lsu_seg.layout.pairs import Pair, find_pairs
 
@@ -114,12 +115,16 @@ def test_a_thin_thing_keeps_its_outline_when_it_is_shrunk() -> None:
     assert (opened(outline(mask, (0, 0, 960, 1440)))[..., 3] > 0).any(1).all()
 
 
+@pytest.mark.parametrize("kind", ["webp", "jpeg"])
 @pytest.mark.parametrize("limit", [20_000, 6_000, 1_500])
-def test_a_picture_is_no_larger_than_it_may_be(limit: int) -> None:
+def test_a_picture_is_no_larger_than_it_may_be(limit: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "jpeg":  # a Pillow that was built without WebP
+        monkeypatch.setattr("PIL.features.check", {"webp": False}.get)
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (480, 720, 3), np.uint8))
     data = encode(cut(noise, (0, 0, 480, 720)), limit)
     assert len(data) <= limit
     assert opened(data).shape[0] >= 32
+    assert data_uri(data).startswith(f"data:image/{kind};base64,")
 
 
 # --- galleries ---------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from lsu_seg.data.transforms import LoadTaxAnnotations
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files.errors import LabelFileError
+from lsu_seg.openmmlab.failures import short
 from lsu_seg.training import checks
 from lsu_seg.training.run import train
 
@@ -266,3 +267,10 @@ def test_mmengines_concat_dataset_trains(world: Path, tmp_path: Path) -> None:
     cfg.train_dataloader.sampler = dict(type="CompoundSampler")
     with pytest.raises(UserError, match="the CompoundSampler is endless"):
         train(cfg, quiet=True)
+
+
+def test_what_another_process_says_is_shown_without_its_traceback() -> None:
+    """What fails there outside of the pipeline, as where a batch is made, comes as a text."""
+    lines = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File"
+    said = short(f'{lines} "collate.py", line 272, in collate_tensor_fn\nRuntimeError: not resizable\n')
+    assert said == "Caught RuntimeError in DataLoader worker process 0: RuntimeError: not resizable"

@@ -63,6 +63,7 @@ def test_a_part_that_ends_the_program() -> None:
             RuntimeError("DataLoader worker (pid(s) 84, 85) exited unexpectedly"),
             "unexpectedly; `num_workers = 0` shows",
         ),
+        (RuntimeError("DataLoader timed out after 9.5 seconds"), "after 9.5 seconds, which is its `timeout`: write a"),
         (RuntimeError("received 0 items of ancdata"), "see `ulimit -n`"),
         (OSError(24, "Too many open files"), "see `ulimit -n`"),
         (

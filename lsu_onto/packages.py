@@ -1,0 +1,31 @@
+"""The packages that the toolkit uses, by the names of their modules."""
+
+from __future__ import annotations
+
+EXTRAS = {
+    "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
+    "mask2former": ("mmdet",),
+    "audit": ("scipy",),
+    "hf": ("transformers",),
+    "render": ("graphviz", "pygraphviz"),
+    "labels": ("PIL",),
+    "skos": ("rdflib",),
+    "lsp": ("pygls", "lsprotocol"),
+    "parquet": ("pyarrow",),
+}
+"""Extra → the modules that come with it."""
+
+REQUIRED = (
+    *("click", "lark", "networkx", "numpy", "packaging", "pydantic", "pygments", "yaml", "rapidfuzz", "rich"),
+    *("pydantic_core", "markdown_it"),  # parts of those
+)
+"""The modules that every installation has, unless pip was told `--no-deps`."""
+
+
+def modules() -> set[str]:
+    """All of them.
+
+    >>> "torch" in modules(), "json" in modules()
+    (True, False)
+    """
+    return {module for several in (REQUIRED, *EXTRAS.values()) for module in several}
