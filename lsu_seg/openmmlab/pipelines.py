@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.dataset import Compose
+from mmseg.datasets import MultiImageMixDataset
 
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.openmmlab.failures import said_by, short
@@ -21,26 +23,49 @@ def run_pipeline(pipeline: Callable[[dict[str, Any]], Any], info: dict[str, Any]
     Raises:
         ConfigError: a transform that is not ours does not take its settings, or this image.
     """
-    image = info.get("img_path", "")
-    try:
+    with _refused(name, info.get("img_path", "")):
         return pipeline(info)
+
+
+_mixed = MultiImageMixDataset.__getitem__
+
+
+def _mix(self: MultiImageMixDataset, idx: int) -> Any:
+    with _refused("MultiImageMixDataset"):
+        return _mixed(self, idx)
+
+
+MultiImageMixDataset.__getitem__ = _mix
+
+_RUN = {Compose.__call__.__code__: ("transforms", "t"), _mixed.__code__: ("pipeline", "transform")}
+"""What runs transforms one after another, and how it calls all of them and the one that is running."""
+
+
+@contextmanager
+def _refused(name: str, image: str = "") -> Iterator[None]:
+    try:
+        yield
     except (UserError, OSError, Warning):
         raise
     except Exception as error:
-        message = _of_transform(error, name)
+        message = _of_transform(error, name, image)
         if message is None:
             raise
-        raise ConfigError(f"{image}: {message}") from error
+        raise ConfigError(message) from error
 
 
-def _of_transform(error: Exception, name: str) -> str | None:
+def _of_transform(error: Exception, name: str, image: str) -> str | None:
     """The message; None where the transform is of ours or the user's own, which need the traceback."""
     frames = frames_of(error)
-    place = next((i for i, f in enumerate(frames) if f.f_code is Compose.__call__.__code__), None)
+    place = next((i for i, f in enumerate(frames) if f.f_code in _RUN), None)
     if place is None or not all(is_of_stack(f.f_globals.get("__name__", "")) for f in frames[place:]):
         return None
-    transforms, transform = frames[place].f_locals["self"].transforms, frames[place].f_locals.get("t")
-    number = next((i for i, one in enumerate(transforms) if one is transform), None)
+    several, one = _RUN[frames[place].f_code]
+    here = frames[place].f_locals
+    transform, results = here.get(one), here.get("results")
+    number = next((i for i, other in enumerate(getattr(here["self"], several)) if other is transform), None)
     if number is None:
         return None
-    return f"`pipeline.{number}` of `{name}` cannot be used as it is: {said_by(error)} (it is {short(repr(transform))})"
+    image = image or (results.get("img_path", "") if isinstance(results, dict) else "")
+    said = f"{said_by(error)} (it is {short(repr(transform))})"
+    return f"{image and f'{image}: '}`pipeline.{number}` of `{name}` cannot be used as it is: {said}"

@@ -246,6 +246,22 @@ def test_a_transform_that_does_not_take_its_settings_is_named_with_the_image(
     assert "Traceback (most recent call last)" in log and "_random_scale" in log
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_transform_after_a_mosaic_is_named_with_the_image(world: Path, tmp_path: Path, workers: int) -> None:
+    cfg = config(world, tmp_path)
+    inner = cfg.train_dataloader.dataset
+    inner.datasets[0].pipeline = LOAD[:-1]
+    mosaic = dict(type="TaxMosaic", prob=1.0, img_scale=(8, 8))
+    wrong = dict(type="PhotoMetricDistortion", hue_delta="x")
+    cfg.train_dataloader.dataset = dict(type="MultiImageMixDataset", dataset=inner, pipeline=[mosaic, wrong, LOAD[-1]])
+    cfg.train_dataloader.num_workers = workers
+    with pytest.raises(ConfigError) as refusal:
+        train(cfg, quiet=True)
+    said = str(refusal.value)
+    assert said.startswith(f"{world}/fine/images/train/a.png: `pipeline.1` of `MultiImageMixDataset` cannot be used")
+    assert "hue_delta=x" in said and "Traceback" not in said
+
+
 def test_a_fault_of_ours_in_a_worker_keeps_its_traceback(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
