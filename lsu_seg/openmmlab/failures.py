@@ -370,14 +370,15 @@ def _of_group(cfg: Config, kind: str, last: str) -> str:
 
 def said_by(error: Exception) -> str:
     """What an error says; of one that says nothing, as a bare `assert` does, the line of code that raised it."""
+    if _WORKER.match(str(error)):  # its last line has the name, too
+        return short(str(error))
     line = traceback.extract_tb(error.__traceback__)[-1].line
     return f"{type(error).__name__}: {short(str(error)) or f'in `{line}`'}"
 
 
 def short(text: str) -> str:
     if "Traceback (most recent call last)" in text:  # of another process; the last line says what happened
-        first, *_, last = text.strip().splitlines()
-        text = f"{first.rstrip('.')}: {last}"
+        text = text.strip().splitlines()[-1]
     text = " ".join(text.split())
     return text if len(text) <= 400 else f"{text[:400]} …"
 

@@ -18,7 +18,7 @@ from lsu_seg.data.transforms import LoadTaxAnnotations
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files.errors import LabelFileError
-from lsu_seg.openmmlab.failures import short
+from lsu_seg.openmmlab.failures import said_by
 from lsu_seg.training import checks
 from lsu_seg.training.run import train
 
