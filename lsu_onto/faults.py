@@ -61,7 +61,7 @@ def _of_another_process(text: str) -> str:
     >>> _of_another_process("Caught it.\\nOriginal Traceback (most recent call last):\\n  File …\\nKeyError: 'x'\\n")
     "Caught it: KeyError: 'x'"
     """
-    if "Traceback (most recent call last)" not in text:
+    if not re.search(r"Traceback.*\(most recent call last\)", text):
         return text
     first, *_, last = text.strip().splitlines()
     return f"{first.rstrip('.')}: {last}"

@@ -45,7 +45,7 @@ from lsu_seg.openmmlab.frames import (
 )
 from lsu_seg.openmmlab.keys import paths_of, read_keys
 from lsu_seg.openmmlab.registry import registries
-from lsu_seg.runtime.own_code import failure, raised_by_own
+from lsu_seg.runtime.own_code import behind_traceback, failure, raised_by_own
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DIED = re.compile(
@@ -370,16 +370,13 @@ def _of_group(cfg: Config, kind: str, last: str) -> str:
 
 def said_by(error: Exception) -> str:
     """What an error says; of one that says nothing, as a bare `assert` does, the line of code that raised it."""
-    if _WORKER.match(str(error)):  # its last line has the name, too
-        return short(str(error))
-    line = traceback.extract_tb(error.__traceback__)[-1].line
-    return f"{type(error).__name__}: {short(str(error)) or f'in `{line}`'}"
+    line = traceback.extract_tb(error.__traceback__)[-1].line if error.__traceback__ else ""
+    name = f"{type(error).__name__}: "
+    return f"{name}{short(str(error)).removeprefix(name) or f'in `{line}`'}"
 
 
 def short(text: str) -> str:
-    if "Traceback (most recent call last)" in text:  # of another process; the last line says what happened
-        text = text.strip().splitlines()[-1]
-    text = " ".join(text.split())
+    text = " ".join(behind_traceback(text).split())
     return text if len(text) <= 400 else f"{text[:400]} …"
 
 

@@ -145,6 +145,15 @@ def run(code: Callable[[], Any], what: str) -> Any:
     raise TeacherError(message)  # outside of the `except`: what is made of an exit ends the program as well
 
 
+def behind_traceback(text: str) -> str:
+    """What an error says that has a traceback in its text, of another process or of TorchScript: the last line.
+
+    >>> behind_traceback("Caught it.\\nOriginal Traceback (most recent call last):\\n  File …\\nKeyError: 'x'\\n")
+    "KeyError: 'x'"
+    """
+    return text.strip().splitlines()[-1] if re.search(r"Traceback.*\(most recent call last\)", text) else text
+
+
 def failure(error: BaseException) -> str:
     """What a user's code raised, and where: the last line outside of installed packages.
 
@@ -154,7 +163,7 @@ def failure(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
     try:
-        said = " ".join(str(error).split())
+        said = " ".join(behind_traceback(str(error)).split()).removeprefix(f"{type(error).__name__}: ")
     except (Exception, SystemExit):  # its own `__str__` fails
         said = ""
     said = said if len(said) <= 400 else f"{said[:400]} …"

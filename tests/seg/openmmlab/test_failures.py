@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -19,6 +20,7 @@ from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.evaluation.run import measure
 from lsu_seg.label_files.errors import LabelFileError
 from lsu_seg.openmmlab.failures import said_by
+from lsu_seg.runtime.own_code import failure
 from lsu_seg.training import checks
 from lsu_seg.training.run import train
 
@@ -252,14 +254,14 @@ def test_a_transform_after_a_mosaic_is_named_with_the_image(world: Path, tmp_pat
     inner = cfg.train_dataloader.dataset
     inner.datasets[0].pipeline = LOAD[:-1]
     mosaic = dict(type="TaxMosaic", prob=1.0, img_scale=(8, 8))
-    wrong = dict(type="PhotoMetricDistortion", hue_delta="x")
+    wrong = dict(type="RandomResize", scale=(8, 8), ratio_range=0, keep_ratio=True)
     cfg.train_dataloader.dataset = dict(type="MultiImageMixDataset", dataset=inner, pipeline=[mosaic, wrong, LOAD[-1]])
     cfg.train_dataloader.num_workers = workers
     with pytest.raises(ConfigError) as refusal:
         train(cfg, quiet=True)
     said = str(refusal.value)
     assert said.startswith(f"{world}/fine/images/train/a.png: `pipeline.1` of `MultiImageMixDataset` cannot be used")
-    assert "hue_delta=x" in said and "Traceback" not in said
+    assert "ratio_range=0" in said and "Traceback" not in said
 
 
 def test_a_fault_of_ours_in_a_worker_keeps_its_traceback(
@@ -288,5 +290,13 @@ def test_mmengines_concat_dataset_trains(world: Path, tmp_path: Path) -> None:
 def test_what_another_process_says_is_shown_without_its_traceback() -> None:
     """What fails there outside of the pipeline, as where a batch is made, comes as a text."""
     lines = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File"
-    said = short(f'{lines} "collate.py", line 272, in collate_tensor_fn\nRuntimeError: not resizable\n')
-    assert said == "Caught RuntimeError in DataLoader worker process 0: RuntimeError: not resizable"
+    error = RuntimeError(f'{lines} "collate.py", line 272, in collate_tensor_fn\nRuntimeError: not resizable\n')
+    assert said_by(error) == "RuntimeError: not resizable"
+
+
+def test_what_torchscript_says_is_shown_without_its_traceback() -> None:
+    script = torch.jit.CompilationUnit("def add(x):\n    return x + torch.ones(3)\n")
+    with pytest.raises(RuntimeError, match="Traceback of TorchScript") as raised:
+        script.add(torch.ones(2))
+    for said in (said_by(raised.value), failure(raised.value).partition("`: ")[2]):
+        assert said.startswith("RuntimeError: The size of tensor a (2) must match") and "Traceback" not in said
