@@ -10,6 +10,9 @@ from lsu_onto.diagnostics import suggest
 from lsu_onto.exchange.base import ExchangeError, Place
 from lsu_onto.files import open_to_read, read_rest
 
+_SHOWN = 300
+"""Characters of what a message says that it has found."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -45,6 +48,7 @@ class Table:
                     f" {'tabs' if separator != ';' else '`;`'}; expected commas, so save it with commas"
                 )
             have = ", ".join(f"`{c.stripped}`" for c in self.header if c.stripped) or "nothing"
+            have = have if len(have) <= _SHOWN else f"{have[:_SHOWN]} …"
             raise ExchangeError(
                 f"{self.file}:1:1: the header has no column `{names[0]}`; found {have};"
                 f" {suggest(names[0], [c.stripped for c in self.header] if len(self.header) > 1 else (), hint)}"

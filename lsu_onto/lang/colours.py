@@ -31,7 +31,8 @@ COLOURS = {
 _CHANNEL = r"(?<![\w.#])\d{1,3}(?![\w.%])"
 _BETWEEN = r"(?:\s*[,;|&]\s*|\s+)"
 _NUMBERS = re.compile(
-    rf"(?P<open>(?:rgba?\s*)?[\[({{]+\s*)?(?P<numbers>{_CHANNEL}(?:{_BETWEEN}{_CHANNEL})+)(?P<close>(?(open)\s*[\])}}]+|))",
+    r"(?P<open>(?:rgba?\s*)?(?<![\[({])[\[({]+\s*)?"  # not from each of many brackets anew
+    rf"(?P<numbers>{_CHANNEL}(?:{_BETWEEN}{_CHANNEL})+)(?P<close>(?(open)\s*[\])}}]+|))",
     re.IGNORECASE,
 )
 _HEX = re.compile(r"(?<![\w#])(?:0x([0-9A-Fa-f]{6})|#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8}))(?![0-9A-Za-z])")
