@@ -134,6 +134,8 @@ class Program(click.Group):
             raise SystemExit(1) from None
         except (KeyboardInterrupt, Ending):  # the latter of `make_context`
             raise SystemExit(130) from None
+        except IndexError:  # a word of white space, which fish asks for: nothing begins so
+            raise SystemExit(0) from None
         except (KeyError, ValueError, SystemExit) as error:  # no shell has set what it is to complete
             if isinstance(error, SystemExit) and not error.code:
                 raise

@@ -72,6 +72,17 @@ def test_ctrl_c_while_a_line_is_completed(monkeypatch: pytest.MonkeyPatch) -> No
     assert stopped.value.code == 130
 
 
+def test_white_space_is_completed_by_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"_LSU_ONTO_COMPLETE": "fish_complete", "COMP_WORDS": "lsu-onto validate ", "COMP_CWORD": "\t"}
+    for name, value in words.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as stopped:
+        main([], prog_name="lsu-onto")
+    assert (stopped.value.code, capsys.readouterr()) == (0, ("", ""))
+
+
 def test_every_code_is_completed() -> None:
     from lsu_onto.commands.explain import explain
 
