@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from lsu_onto.errors import UserError, interruption, ran_out, visible
+from lsu_onto.errors import UserError, interruption, ran_out, visible, without_traceback
 from lsu_onto.packages import EXTRAS, REQUIRED, modules
 
 
@@ -20,7 +20,7 @@ class Ending(click.ClickException):
     """The message and the exit code that a command ends with."""
 
     def __init__(self, message: str, code: int) -> None:
-        super().__init__(visible(message))
+        super().__init__(visible(without_traceback(message)))
         self.exit_code = code  # type: ignore[misc]  # as click's own UsageError does
 
     def show(self, file: Any = None) -> None:

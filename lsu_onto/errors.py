@@ -61,6 +61,23 @@ _NO_MEMORY = (
 )
 
 
+_TRACEBACK = re.compile(
+    r"(?:Caught \w+ in DataLoader worker process \d+\.\s+)?(?:Original )?Traceback[^\n]*\(most recent call last\):"
+    r"(?:(?s:.*)Traceback[^\n]*\(most recent call last\):)?\n(?:(?:[ \t].*)?\n)*"
+)
+
+
+def without_traceback(text: str) -> str:
+    """A text without the traceback in it: of another process, whose error is sent as one, or of TorchScript. It is one
+    line then.
+
+    >>> without_traceback("it fails: Original Traceback (most recent call last):\\n  File …\\n    f()\\nKeyError: 'x'")
+    "it fails: KeyError: 'x'"
+    """
+    told = _TRACEBACK.sub("", text)
+    return text if told == text else " ".join(told.split())
+
+
 def ran_out(error: BaseException | None) -> bool:
     """Whether memory has run out, under any of the names that torch, its libraries and the loader of libraries use.
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from lsu_onto.errors import without_traceback
 from lsu_onto.packages import modules
 from lsu_onto.start import VARIABLE, in_its_place
 
@@ -43,7 +44,7 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if _package(frame.filename)][-_SHOWN:]
     way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
-    said = " ".join(_of_another_process(str(error)).split())
+    said = " ".join(without_traceback(str(error)).split())
     shown = f"{type(error).__name__}: {said}" if said else type(error).__name__
     own = in_its_place()
     then = "It goes on." if goes_on else "What it was to write may be missing."
@@ -53,18 +54,6 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
         f" Please report it with {kept}"
         f"{own and f', unless this is why: {own}'}"
     )
-
-
-def _of_another_process(text: str) -> str:
-    """What an error says that another process has sent: what happened is behind the traceback.
-
-    >>> _of_another_process("Caught it.\\nOriginal Traceback (most recent call last):\\n  File …\\nKeyError: 'x'\\n")
-    "Caught it: KeyError: 'x'"
-    """
-    if not re.search(r"Traceback.*\(most recent call last\)", text):
-        return text
-    first, *_, last = text.strip().splitlines()
-    return f"{first.rstrip('.')}: {last}"
 
 
 def is_shown(error: BaseException) -> bool:

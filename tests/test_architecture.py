@@ -70,7 +70,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "streams": "errors",
         "start": "",
         "packages": "",
-        "faults": "start packages",
+        "faults": "errors start packages",
         "endings": "errors packages faults",
         "unraised": "start faults endings",
         "program": "errors endings files diagnostics settings streams unraised",

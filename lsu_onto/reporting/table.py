@@ -149,6 +149,6 @@ def _set_text(allowed: list[str], whole: bool) -> str:
 
 def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
     """The lines of a text, broken at blanks; one line if there is no width."""
-    if not width or len(text) <= width:
+    if not text or not width or len(text) <= width:
         return [text]
     return wrap(text, max(width, _NARROW), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

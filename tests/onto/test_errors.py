@@ -1,4 +1,4 @@
-"""Ctrl-C where Python can't raise it, and at the very end."""
+"""Ctrl-C where Python can't raise it, and at the very end; errors of another process, without their tracebacks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 import pytest
 
 import lsu_onto
+from lsu_onto.endings import Ending
+from lsu_onto.errors import without_traceback
 
 
 def test_ctrl_c_waits_for_what_calls_back_from_c() -> None:
@@ -44,3 +46,34 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+WORKER = "Caught {} in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+FRAMES = '  File "a.py", line 3, in f\n    raise it\n    ^^^^^^^^\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"`x` fails: {WORKER.format('KeyError')}{FRAMES}KeyError: 'x'\n", "`x` fails: KeyError: 'x'"),
+        (
+            f"<urlopen error {WORKER.format('URLError')}{FRAMES}urllib.error.URLError: <urlopen error no answer>\n>",
+            "<urlopen error urllib.error.URLError: <urlopen error no answer> >",
+        ),
+        (
+            f"{WORKER.format('OSError')}{FRAMES}ValueError: a\nb\n\nDuring handling of the above exception, another"
+            f" exception occurred:\n\nTraceback (most recent call last):\n{FRAMES}OSError: c\nd",
+            "OSError: c d",
+        ),
+        (
+            "it fails.\nTraceback of TorchScript, serialized code (most recent call last):\n"
+            f"{FRAMES}\nTraceback of TorchScript, original code (most recent call last):\n{FRAMES}RuntimeError: sizes",
+            "it fails. RuntimeError: sizes",
+        ),
+        ("a line\n  and another, which is indented\n", "a line\n  and another, which is indented\n"),
+    ],
+    ids=["first step", "inside", "chain", "TorchScript", "none"],
+)
+def test_what_another_process_sends_is_told_without_its_traceback(text: str, left: str) -> None:
+    assert without_traceback(text) == left
+    assert "Traceback" not in Ending(f"error: {text}", 1).message
