@@ -22,7 +22,7 @@ from lsu_onto.endings import ending
 from lsu_onto.start import in_its_place
 
 _format_warning = warnings.formatwarning
-_print_exception = traceback.print_exception
+_print_exception: Any = getattr(traceback, "print_exception", None)  # None: the module is a file of the user's own
 _BEFORE_FILE = 4
 """Arguments of that function before the file, which nearly all give by its name."""
 

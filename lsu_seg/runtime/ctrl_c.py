@@ -171,8 +171,17 @@ def leave_to_first_process(given: Callable[[int], None] | None, number: int) -> 
     before = sys.excepthook
     sys.excepthook = lambda kind, *error: None if issubclass(kind, (OSError, EOFError)) else before(kind, *error)
     Queue._on_queue_feeder_error = staticmethod(_not_handed_over)  # type: ignore[attr-defined]
+    first = multiprocessing.parent_process()
+    if first and _FIRST in sys.modules:  # torch asks who has started it, which a fork server or a death changes
+        threading.Thread(target=_end_with, args=(first,), daemon=True).start()
     if given:
         given(number)
+
+
+def _end_with(first: Any) -> None:
+    """first: the first process, for which nothing may be done when it is killed."""
+    first.join()
+    os._exit(1)
 
 
 def _not_handed_over(error: Exception, batch: object) -> None:

@@ -171,6 +171,30 @@ if __name__ == "__main__":
     assert (done.returncode, done.stderr) == (9, "")
 
 
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_what_loads_images_ends_with_the_first_process(tmp_path: Path, method: str) -> None:
+    """That may be killed, and can tell nobody."""
+    (tmp_path / "begin.py").write_text(f"""
+import multiprocessing, os, time
+from lsu_seg.runtime.ctrl_c import held_back, leave_to_first_process
+
+def load(ready):
+    leave_to_first_process(None, 0)
+    ready.send(True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("{method}")
+    hears, ready = context.Pipe()
+    held_back(context.Process(target=load, args=(ready,)).start, lambda: "{method}")
+    hears.recv()
+    os._exit(9)
+""")
+    command = [sys.executable, "begin.py"]  # what it has started holds its streams open, and `run` waits for that
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (9, "")
+
+
 def test_semaphores_that_somebody_else_has_removed() -> None:
     """As systemd does where a user logs out: Python would print a traceback of each, twice."""
     code = """
