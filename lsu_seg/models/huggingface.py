@@ -17,6 +17,7 @@ from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.models.segmentor import NetSegmentor, hard
 from lsu_seg.openmmlab.registry import MODELS, register
+from lsu_seg.runtime.own_code import behind_traceback
 
 _OF_SIZES = re.compile(r"size|shape|dimension|divisible|resolution|more than 1 value per channel", re.IGNORECASE)
 """Of errors that are about how large the images are, or that one image is too few to train on."""
@@ -168,7 +169,8 @@ class HFSegmentor(NetSegmentor):
         except (ValueError, RuntimeError, AssertionError) as e:
             if ran_out(e):
                 raise
-            images, said = f"{len(inputs)} image(s) of {width}x{height}", " ".join(str(e).split())[:300]
+            images = f"{len(inputs)} image(s) of {width}x{height}"
+            said = " ".join(behind_traceback(str(e)).split())[:300]
             does = "does not take" if _OF_SIZES.search(said) else "fails on"
             why = said if does == "does not take" else f"{type(e).__name__}: {said}"
             raise TeacherError(f"a {type(self.net).__name__} of this config {does} {images}: {why}") from e

@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from lsu_seg.decode import View
 from lsu_seg.decode.inputs import Arrays, sets_of
 from lsu_seg.errors import ConfigError, TeacherError
+from lsu_seg.models.segmentor import _loss_of
 from lsu_seg.openmmlab.failures import named
 from lsu_seg.openmmlab.weights import nan_weights
 from lsu_seg.teachers import SegmentorTeacher, Views
@@ -177,6 +178,18 @@ def test_a_loss_that_fails_is_named(rude: str, loss: dict[str, Any], said: str) 
     segmentor = built(rude, "nothing", loss_decode=loss)
     with pytest.raises(ConfigError, match=said):
         segmentor._pixel_loss(torch.zeros(2, 5, 8, 8), torch.zeros(2, 8, 8, dtype=torch.long))
+
+
+def test_a_scripted_loss_that_fails_is_named_without_a_traceback() -> None:
+    class Scripted(torch.nn.Module):
+        add = torch.jit.CompilationUnit("def add(x):\n    return x + torch.ones(3)\n").add
+
+        def forward(self, logits: torch.Tensor, target: torch.Tensor, **_: Any) -> Any:
+            return self.add(logits)
+
+    with pytest.raises(ConfigError, match=r"Scripted fails on logits .*The size of tensor a") as refusal:
+        _loss_of(Scripted(), torch.zeros(2, 5, 8, 8), torch.zeros(2, 8, 8, dtype=torch.long), 255)
+    assert "Traceback" not in str(refusal.value)
 
 
 def test_a_loss_of_each_pixel_counts_as_its_mean(rude: str) -> None:
