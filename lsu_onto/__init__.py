@@ -2,8 +2,8 @@
 
 The whole public API is `load`, `load_dataset`, `about`, `class_map`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
 `Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
-`ran_out`, `uninterrupted`, `open_to_read`, `read_rest`, `walk`, `write_atomic`, `png_chunks`, `compiled_loops` and the
-four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
+`ran_out`, `uninterrupted`, `without_traceback`, `open_to_read`, `read_rest`, `walk`, `write_atomic`, `png_chunks`,
+`compiled_loops` and the four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lsu_onto.algebra.between import ClassMap
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
-    from lsu_onto.errors import UserError, interruption, ran_out, uninterrupted
+    from lsu_onto.errors import UserError, interruption, ran_out, uninterrupted, without_traceback
     from lsu_onto.files import make_folder, open_to_read, read_rest, walk, write_atomic
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
@@ -92,6 +92,7 @@ __all__ = [
     "taxonomies",
     "uninterrupted",
     "walk",
+    "without_traceback",
     "write_atomic",
 ]
 
@@ -273,7 +274,7 @@ def __getattr__(name: str) -> Any:
         from lsu_onto.constraint.rows import LabelValueError
 
         return LabelValueError
-    if name in ("UserError", "interruption", "ran_out", "uninterrupted"):
+    if name in ("UserError", "interruption", "ran_out", "uninterrupted", "without_traceback"):
         from lsu_onto import errors
 
         return getattr(errors, name)

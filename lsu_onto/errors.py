@@ -62,8 +62,12 @@ _NO_MEMORY = (
 
 
 _TRACEBACK = re.compile(
-    r"(?:Caught \w+ in DataLoader worker process \d+\.\s+)?(?:Original )?Traceback[^\n]*\(most recent call last\):"
-    r"(?:(?s:.*)Traceback[^\n]*\(most recent call last\):)?\n(?:(?:[ \t].*)?\n)*"
+    r"(?:Caught \w+ in DataLoader worker process \d+\.\s+"
+    r"|The following operation failed in the TorchScript interpreter\.\s+)?"
+    r"(?:Original )?Traceback[^\n]*\(most recent call last\):"
+    r"(?:(?s:.*)Traceback[^\n]*\(most recent call last\):)?\n"  # the last one of a chain
+    r"(?:(?s:.*)<--- HERE\n)?"  # TorchScript's code, which may begin at the margin
+    r"(?:(?:[ \t].*)?\n)*"
 )
 
 

@@ -90,7 +90,7 @@ def _of_log(handler: logging.Handler, record: logging.LogRecord) -> str:
     if error is not None and not isinstance(handler, logging.FileHandler) and not _is_shown(error):
         record = copy.copy(record)
         why = str(error).partition("\n")[0]
-        record.msg = f"{_without_traceback(record.getMessage())}: {type(error).__name__}: {why}"
+        record.msg = f"{_before_traceback(record.getMessage())}: {type(error).__name__}: {why}"
         record.args = record.exc_info = record.exc_text = None
     return logging.Handler.format(handler, record)
 
@@ -125,9 +125,9 @@ def _interrupt() -> None:
 
 def _as_a_line(message: Warning | str, *args: Any) -> str:
     """A warning as a line: numba's, of a variable that it cannot read, holds the traceback of the error."""
-    return _format_warning(_without_traceback(str(message)), *args)
+    return _format_warning(_before_traceback(str(message)), *args)
 
 
-def _without_traceback(text: str) -> str:
+def _before_traceback(text: str) -> str:
     """A text up to the traceback in it, and the line that announces that."""
     return re.sub(r"\n(.*\n)?Traceback \(most recent call last\):(?s:.*)", "", text)

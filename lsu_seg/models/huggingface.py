@@ -10,14 +10,13 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from lsu_onto import ran_out
+from lsu_onto import ran_out, without_traceback
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import TeacherError
 from lsu_seg.models.hf_models import SET_QUERY_MODELS, HFModel, build
 from lsu_seg.models.known_masks import masks_and_known
 from lsu_seg.models.segmentor import NetSegmentor, hard
 from lsu_seg.openmmlab.registry import MODELS, register
-from lsu_seg.runtime.own_code import behind_traceback
 
 _OF_SIZES = re.compile(r"size|shape|dimension|divisible|resolution|more than 1 value per channel", re.IGNORECASE)
 """Of errors that are about how large the images are, or that one image is too few to train on."""
@@ -170,7 +169,7 @@ class HFSegmentor(NetSegmentor):
             if ran_out(e):
                 raise
             images = f"{len(inputs)} image(s) of {width}x{height}"
-            said = " ".join(behind_traceback(str(e)).split())[:300]
+            said = " ".join(without_traceback(str(e)).split())[:300]
             does = "does not take" if _OF_SIZES.search(said) else "fails on"
             why = said if does == "does not take" else f"{type(e).__name__}: {said}"
             raise TeacherError(f"a {type(self.net).__name__} of this config {does} {images}: {why}") from e

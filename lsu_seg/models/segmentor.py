@@ -15,12 +15,11 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from lsu_onto import ran_out
+from lsu_onto import ran_out, without_traceback
 from lsu_seg.decode import QueryView, View
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.label_files import void_index
 from lsu_seg.openmmlab.registry import MODELS
-from lsu_seg.runtime.own_code import behind_traceback
 from lsu_seg.targets.table import TableUser
 
 _AT_ONCE = 8
@@ -188,7 +187,7 @@ def _loss_of(loss: nn.Module, logits: Tensor, target: Tensor, void: int) -> Tens
     except Exception as e:
         if ran_out(e):
             raise
-        said = " ".join(behind_traceback(str(e)).split())
+        said = " ".join(without_traceback(str(e)).split())
         raise ConfigError(
             f"`loss_decode`: {type(loss).__name__} fails on logits {list(logits.shape)}, for targets"
             f" {list(target.shape)} and `ignore_index={void}`: {type(e).__name__}: {said[:300]}"

@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import Registry
 
-from lsu_onto import interruption, ran_out
+from lsu_onto import interruption, ran_out, without_traceback
 from lsu_seg.errors import ConfigError, TeacherError, UserError, did_you_mean
 from lsu_seg.openmmlab.arguments import signature_of
 from lsu_seg.openmmlab.frames import (
@@ -45,7 +45,7 @@ from lsu_seg.openmmlab.frames import (
 )
 from lsu_seg.openmmlab.keys import paths_of, read_keys
 from lsu_seg.openmmlab.registry import registries
-from lsu_seg.runtime.own_code import behind_traceback, failure, raised_by_own
+from lsu_seg.runtime.own_code import failure, raised_by_own
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DIED = re.compile(
@@ -376,7 +376,7 @@ def said_by(error: Exception) -> str:
 
 
 def short(text: str) -> str:
-    text = " ".join(behind_traceback(text).split())
+    text = " ".join(without_traceback(text).split())
     return text if len(text) <= 400 else f"{text[:400]} …"
 
 

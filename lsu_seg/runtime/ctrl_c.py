@@ -179,7 +179,7 @@ def leave_to_first_process(given: Callable[[int], None] | None, number: int) -> 
 
 
 def _end_with(first: Any) -> None:
-    """first: the first process, for which nothing may be done when it is killed."""
+    """End when the first process does, which tells nobody when it is killed."""
     first.join()
     os._exit(1)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lsu_onto import open_to_read
+from lsu_onto import open_to_read, without_traceback
 from lsu_seg.errors import TeacherError, UserError, did_you_mean, no_file
 from lsu_seg.runtime.home import at_home
 
@@ -145,15 +145,6 @@ def run(code: Callable[[], Any], what: str) -> Any:
     raise TeacherError(message)  # outside of the `except`: what is made of an exit ends the program as well
 
 
-def behind_traceback(text: str) -> str:
-    """What an error says that has a traceback in its text, of another process or of TorchScript: the last line.
-
-    >>> behind_traceback("Caught it.\\nOriginal Traceback (most recent call last):\\n  File …\\nKeyError: 'x'\\n")
-    "KeyError: 'x'"
-    """
-    return text.strip().splitlines()[-1] if re.search(r"Traceback.*\(most recent call last\)", text) else text
-
-
 def failure(error: BaseException) -> str:
     """What a user's code raised, and where: the last line outside of installed packages.
 
@@ -163,7 +154,7 @@ def failure(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
     try:
-        said = " ".join(behind_traceback(str(error)).split()).removeprefix(f"{type(error).__name__}: ")
+        said = " ".join(without_traceback(str(error)).split()).removeprefix(f"{type(error).__name__}: ")
     except (Exception, SystemExit):  # its own `__str__` fails
         said = ""
     said = said if len(said) <= 400 else f"{said[:400]} …"

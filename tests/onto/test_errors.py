@@ -10,7 +10,6 @@ import pytest
 
 import lsu_onto
 from lsu_onto.endings import Ending
-from lsu_onto.errors import without_traceback
 
 
 def test_ctrl_c_waits_for_what_calls_back_from_c() -> None:
@@ -70,10 +69,15 @@ FRAMES = '  File "a.py", line 3, in f\n    raise it\n    ^^^^^^^^\n'
             f"{FRAMES}\nTraceback of TorchScript, original code (most recent call last):\n{FRAMES}RuntimeError: sizes",
             "it fails. RuntimeError: sizes",
         ),
+        (
+            "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript (most recent call"
+            f" last):\n{FRAMES}def f(x):\n    return x + 1\n           ~~~~~ <--- HERE\nRuntimeError: sizes\n",
+            "RuntimeError: sizes",
+        ),
         ("a line\n  and another, which is indented\n", "a line\n  and another, which is indented\n"),
     ],
-    ids=["first step", "inside", "chain", "TorchScript", "none"],
+    ids=["first step", "inside", "chain", "TorchScript", "TorchScript's code", "none"],
 )
 def test_what_another_process_sends_is_told_without_its_traceback(text: str, left: str) -> None:
-    assert without_traceback(text) == left
+    assert lsu_onto.without_traceback(text) == left
     assert "Traceback" not in Ending(f"error: {text}", 1).message

@@ -292,6 +292,8 @@ def test_what_another_process_says_is_shown_without_its_traceback() -> None:
     lines = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File"
     error = RuntimeError(f'{lines} "collate.py", line 272, in collate_tensor_fn\nRuntimeError: not resizable\n')
     assert said_by(error) == "RuntimeError: not resizable"
+    error = OSError(f'<urlopen error {lines} "a.py", line 1, in f\nOSError: <urlopen error no answer\nfrom it>\n>')
+    assert said_by(error) == "OSError: <urlopen error OSError: <urlopen error no answer from it> >"
 
 
 def test_what_torchscript_says_is_shown_without_its_traceback() -> None:
