@@ -61,12 +61,12 @@ _NO_MEMORY = (
 )
 
 
-_TRACEBACK = re.compile(
+TRACEBACK = re.compile(
     r"(?:Caught \w+ in DataLoader worker process \d+\.\s+"
     r"|The following operation failed in the TorchScript interpreter\.\s+)?"
     r"(?:Original )?Traceback[^\n]*\(most recent call last\):"
     r"(?:(?s:.*)Traceback[^\n]*\(most recent call last\):)?\n"  # the last one of a chain
-    r"(?:(?s:.*)<--- HERE\n)?"  # TorchScript's code, which may begin at the margin
+    r"(?:(?s:(?:(?!FX-traced).)*)<--- HERE\n)?"  # TorchScript's code, which may begin at the margin
     r"(?:(?:[ \t].*)?\n)*"
 )
 
@@ -78,7 +78,7 @@ def without_traceback(text: str) -> str:
     >>> without_traceback("it fails: Original Traceback (most recent call last):\\n  File …\\n    f()\\nKeyError: 'x'")
     "it fails: KeyError: 'x'"
     """
-    told = _TRACEBACK.sub("", text)
+    told = TRACEBACK.sub("", text)
     return text if told == text else " ".join(told.split())
 
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from lsu_onto.errors import without_traceback
+from lsu_onto.errors import TRACEBACK, without_traceback
 from lsu_onto.packages import modules
 from lsu_onto.start import VARIABLE, in_its_place
 
@@ -22,6 +22,8 @@ _SHOWN = 3
 _COMPILED = (".pyx", ".pxi", ".pxd")
 """Of Cython, which names a file of an installed package as it was called where that was built."""
 _PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
+_WHOLE = re.compile(r"Traceback[^\n]*\(most recent call last\):\n[ \t]+File ")
+"""A traceback that is printed at once: Python itself writes one line by line."""
 
 
 def fault(error: BaseException, program: str, goes_on: bool = False) -> str | None:
@@ -59,8 +61,20 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
 def is_shown(error: BaseException) -> bool:
     """Whether the traceback is: to whoever wrote a part of the code, and needs to see how it was reached."""
     # As text, because that of another process, such as one that loads images, is in the message.
-    text = "".join(traceback.format_exception(error))
+    return _are_shown("".join(traceback.format_exception(error)))
+
+
+def _are_shown(text: str) -> bool:
     return bool(os.environ.get(VARIABLE)) or any(map(_is_users, _PLACE.findall(text)))
+
+
+def printed(text: str) -> str:
+    """What a library prints of an error, in a warning or with an explanation of its own, without what is not shown.
+
+    >>> printed("no cache:\\nTraceback (most recent call last):\\n  File …\\n    f()\\nKeyError: 'x'\\nat 3")
+    "no cache:\\nKeyError: 'x'\\nat 3"
+    """
+    return text if not _WHOLE.search(text) or _are_shown(text) else TRACEBACK.sub("", text)
 
 
 def _keep(shown: str, program: str) -> str:

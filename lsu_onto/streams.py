@@ -1,4 +1,5 @@
-"""The standard streams of both programs: there, able to take any text, and not turned round by names of files."""
+"""The standard streams of both programs: there, able to take any text, not turned round by names of files, and without
+the tracebacks that libraries print."""
 
 from __future__ import annotations
 
@@ -69,7 +70,7 @@ def mend_streams() -> None:
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
             write, flush = (partial(method, stream) for method in (type(stream).write, type(stream).flush))
             if number == 2:
-                vars(stream).update(write=_unless_full(_writer(write), 0), flush=_unless_full(flush, None))
+                vars(stream).update(write=_unless_full(_writer(_printer(write)), 0), flush=_unless_full(flush, None))
             elif stream.isatty():  # for people: what programs read is left as it is
                 vars(stream)["write"] = _writer(write)
 
@@ -104,6 +105,20 @@ def _whole(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 def _writer(write: Callable[[str], int]) -> Callable[[str], int]:
     """How text is written where names from any file must not turn the order of what people read."""
     return lambda text: write(seen(text))
+
+
+def _printer(write: Callable[[str], int]) -> Callable[[str], int]:
+    """How text is written where libraries print tracebacks that they have made themselves, as torch.fx and numba do."""
+
+    def print_text(text: str) -> int:
+        if "Traceback" in text:
+            with contextlib.suppress(Exception):  # of a damaged installation
+                from lsu_onto.faults import printed  # slow
+
+                text = printed(text)
+        return write(text)
+
+    return print_text
 
 
 def _unless_full(function: Callable[..., _Taken], nothing: _Taken) -> Callable[..., _Taken]:

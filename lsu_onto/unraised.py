@@ -1,6 +1,7 @@
-"""What Python and its libraries print with a traceback: errors in destructors, threads and processes, warnings, logs.
+"""What Python and its libraries print with a traceback: errors in destructors, threads and processes, and logs.
 
-Nobody can catch these errors. They are told as those that end a command; see `endings.py` and `faults.py`.
+Nobody can catch these errors. They are told as those that end a command; see `endings.py` and `faults.py`. Tracebacks
+that libraries print as a text of their own are left to `streams.py`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ import sys
 import threading
 import time
 import traceback
-import warnings
 from types import TracebackType
 from typing import Any
 
 from lsu_onto.endings import ending
 from lsu_onto.start import in_its_place
 
-_format_warning = warnings.formatwarning
 _print_exception: Any = getattr(traceback, "print_exception", None)  # None: the module is a file of the user's own
 _BEFORE_FILE = 4
 """Arguments of that function before the file, which nearly all give by its name."""
@@ -33,7 +32,6 @@ def tell_without_traceback(program: str) -> None:
     Args:
         program: the name that it was called by.
     """
-    warnings.formatwarning = _as_a_line  # type: ignore[assignment]
     logging.StreamHandler.format = _of_log  # type: ignore[method-assign, assignment]
     in_threads, anywhere, at_the_end = threading.excepthook, sys.unraisablehook, sys.excepthook
     if getattr(anywhere, "__module__", "") == __name__:  # called before, in this process
@@ -121,11 +119,6 @@ def said_of(error: BaseException, program: str, goes_on: bool = False) -> str | 
 def _interrupt() -> None:
     time.sleep(0.01)  # the hook has returned by then: there, the next one would be lost as well
     _thread.interrupt_main()
-
-
-def _as_a_line(message: Warning | str, *args: Any) -> str:
-    """A warning as a line: numba's, of a variable that it cannot read, holds the traceback of the error."""
-    return _format_warning(_before_traceback(str(message)), *args)
 
 
 def _before_traceback(text: str) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
+from lsu_onto.streams import mend_streams
 from lsu_onto.unraised import tell_without_traceback
 
+mend_streams()
 tell_without_traceback("lsu-seg")
 _told = sys.excepthook
 

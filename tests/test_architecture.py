@@ -56,7 +56,7 @@ def reached(file: Path, package: str) -> set[str]:
     return found
 
 
-PROGRAM = ("lsu_onto.program", "lsu_onto.start", "lsu_onto.unraised")
+PROGRAM = ("lsu_onto.program", "lsu_onto.start", "lsu_onto.streams", "lsu_onto.unraised")
 
 ROOMS: dict[str, dict[str, str]] = {
     "lsu_onto": {
@@ -67,10 +67,10 @@ ROOMS: dict[str, dict[str, str]] = {
         "settings": "errors rules diagnostics files",
         "installation": "errors",
         "progress": "",
-        "streams": "errors",
         "start": "",
         "packages": "",
         "faults": "errors start packages",
+        "streams": "errors faults",
         "endings": "errors packages faults",
         "unraised": "start faults endings",
         "program": "errors endings files diagnostics settings streams unraised",

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
-import lsu_onto.cli
 
 
 def ended(package: str, code: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -88,9 +84,10 @@ def test_what_ends_another_process_is_told_without_its_traceback(error: str, tol
     assert "Traceback" not in done.stderr
 
 
-def test_what_a_user_s_own_code_prints_stays_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("printing", ["traceback.print_exc()", "print(traceback.format_exc(), file=sys.stderr)"])
+def test_what_a_user_s_own_code_prints_stays_as_it_is(printing: str, tmp_path: Path) -> None:
     own = tmp_path / "own.py"
-    own.write_text(f"import traceback\ntry:\n    open('{own}.missing')\nexcept OSError:\n    traceback.print_exc()\n")
+    own.write_text(f"import sys, traceback\ntry:\n    open('{own}.missing')\nexcept OSError:\n    {printing}\n")
     done = ended("lsu_seg", f"import runpy; runpy.run_path({str(own)!r})", tmp_path)
     assert done.returncode == 0 and done.stderr.startswith("Traceback (most recent call last):\n")
     assert f'File "{own}", line 3' in done.stderr and "\nFileNotFoundError: " in done.stderr
@@ -107,13 +104,26 @@ def test_ctrl_c_in_a_destructor_is_not_forgotten(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
-def test_a_warning_that_holds_a_traceback_is_a_line() -> None:
-    """numba's, of a variable of the environment."""
-    CliRunner().invoke(lsu_onto.cli.main, ["--version"])
-    said = "The variable is defined but its value could not be parsed."
-    more = "The parse failed with exception:\nTraceback (most recent call last):\n  File …\nValueError: …\n"
-    shown = warnings.formatwarning(f"{said}\n{more}", RuntimeWarning, "config.py", 187)
-    assert shown == f"config.py:187: RuntimeWarning: {said}\n"
+@pytest.mark.parametrize(
+    ("printing", "told"),
+    [
+        (
+            "warnings.warn('a variable.\\nThe parse failed with:\\n' + traceback.format_exc())",
+            "UserWarning: a variable.\nThe parse failed with:\nValueError: of a library",
+        ),
+        (
+            "print(traceback.format_exc(), 'an FX-traced Module:\\n  a + b\\n~~ <--- HERE\\n', file=sys.stderr)",
+            "ValueError: of a library\n an FX-traced Module:\n  a + b\n~~ <--- HERE",
+        ),
+    ],
+    ids=["numba's, of a variable", "torch.fx's"],
+)
+def test_what_a_library_prints_of_an_error_has_no_traceback(printing: str, told: str, tmp_path: Path) -> None:
+    code = f"import traceback, warnings\n    try: fail()\n    except ValueError: {printing}"
+    done = ended("lsu_seg", code, tmp_path)
+    assert done.returncode == 0 and told in done.stderr
+    shown = ended("lsu_seg", code, tmp_path, LSU_TRACEBACK="1").stderr
+    assert "Traceback (most recent call last):" in shown and shown.strip().endswith(told.rpartition("\n")[2])
 
 
 def test_what_a_library_logs_has_no_traceback(tmp_path: Path) -> None:
