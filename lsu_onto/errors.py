@@ -53,6 +53,7 @@ _NO_MEMORY = (
     "can't allocate memory",  # torch's CPU allocator
     "failed to map segment",  # a library that is loaded
     "out of memory",  # CUDA's, in several sentences
+    "(-4:Insufficient memory)",  # OpenCV's, of an error class that it calls `error`
     "ALLOC_FAILED",  # cuDNN, cuBLAS
     "unable to find an engine",  # cuDNN, without memory for any of its plans
     "could not create a primitive",  # oneDNN, without memory for its own buffers
@@ -89,7 +90,8 @@ def ran_out(error: BaseException | None) -> bool:
     (True, True, False)
     """
     while error is not None:
-        said = isinstance(error, (RuntimeError, ImportError)) and any(text in str(error) for text in _NO_MEMORY)
+        kind = isinstance(error, (RuntimeError, ImportError)) or type(error).__module__ == "cv2"
+        said = kind and any(text in str(error) for text in _NO_MEMORY)
         if said or isinstance(error, MemoryError):
             return True
         error = error.__cause__

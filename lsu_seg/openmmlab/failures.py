@@ -55,6 +55,7 @@ _LATE = re.compile(r"DataLoader timed out after [\d.e+-]+ seconds")
 _LOST = re.compile(
     r"gloo/transport|Connection (closed|reset) by peer|NCCL communicator was aborted|remote process exited"
 )
+_UNEQUAL = re.compile(r"stack expects each tensor to be equal size|resize storage that is not resizable")
 _WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal ")
 
 
@@ -231,6 +232,11 @@ def explain_later(error: Exception, cfg: Config, runner: Any) -> str | None:
             f"in {when}, a batch norm has one value of each channel, as where the last batch of an epoch has one image:"
             " write `train_dataloader.drop_last = True`, or another `batch_size`"
         )
+    if _UNEQUAL.search(str(error)):
+        return (
+            f"in {when}, the images of a batch have several sizes ({short(str(error))}): write a transform that makes"
+            " them equal, or `batch_size = 1`"
+        )
     return None
 
 
@@ -376,7 +382,7 @@ def said_by(error: Exception) -> str:
 
 
 def short(text: str) -> str:
-    text = " ".join(without_traceback(text).split())
+    text = re.sub(r" object at 0x[0-9a-f]+>", ">", " ".join(without_traceback(text).split()))
     return text if len(text) <= 400 else f"{text[:400]} …"
 
 

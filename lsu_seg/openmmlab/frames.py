@@ -43,7 +43,7 @@ _ACT_FOR = {"ParamSchedulerHook": "param_scheduler", "LoggerHook": "log_processo
 
 _NO_CLASS = "optim_wrapper.clip_grad.type"
 """Says of two functions of torch which one is meant."""
-_STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", *sys.stdlib_module_names}
+_STACK = {"mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "numpy", "PIL", "cv2", *sys.stdlib_module_names}
 _OPTIMIZERS = ("transformers.optimization", "bitsandbytes", "dadaptation", "lion_pytorch", "Sophia")
 """Modules and packages of which mmengine registers the optimizers, where they are installed."""
 THROWN_BY = re.compile(r" in <([\w.]+) object at 0x\w+>$")

@@ -87,8 +87,10 @@ def check_parts(cfg: Config) -> None:
 def _check_ours(path: str, part: Any) -> None:
     """Check the names in what reads taxonomies, at any depth: they are looked up before anything is built.
 
-    And a setting with which OpenCV ends the process: no tiles.
+    And settings with which OpenCV ends the process, and a sampler looks for images for ever: no tiles, no repetitions.
     """
+    if is_type(part, "RepeatDataset") and not _is_count(part.get("times", 1), 1):
+        raise ConfigError(f"`{path}.times` is {part['times']!r}; expected a whole number, 1 or more")
     tiles = part.get("tile_grid_size") if is_type(part, "CLAHE") else None
     if isinstance(tiles, (list, tuple)) and any(isinstance(side, Integral) and int(side) < 1 for side in tiles):
         raise ConfigError(f"`{path}.tile_grid_size` is {tiles!r}; expected two whole numbers, 1 or more")
@@ -197,6 +199,8 @@ def _check_loader(key: str, loader: Any) -> None:
     for name, least in (("batch_size", 1), ("num_workers", 0)):
         if not _is_count(loader.get(name, least), least):
             raise ConfigError(f"`{key}.{name}` is {loader[name]!r}; expected a whole number, {least} or more")
+    if not _is_count(batches := 1 if loader.get("num_batch_per_epoch") is None else loader["num_batch_per_epoch"], 1):
+        raise ConfigError(f"`{key}.num_batch_per_epoch` is {batches!r}; expected a whole number, 1 or more")
     if loader.get("num_workers", 0) > _MOST_WORKERS:
         raise ConfigError(f"`{key}.num_workers` is {loader['num_workers']}; expected {_MOST_WORKERS} or fewer")
     for name in ("sampler", "batch_sampler"):

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mmengine.dataset import Compose
+from mmengine.dataset import BaseDataset, Compose
 from mmseg.datasets import MultiImageMixDataset
 
+from lsu_onto import ran_out
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.openmmlab.failures import said_by, short
 from lsu_seg.openmmlab.frames import frames_of, is_of_stack
@@ -27,7 +28,7 @@ def run_pipeline(pipeline: Callable[[dict[str, Any]], Any], info: dict[str, Any]
         return pipeline(info)
 
 
-_mixed = MultiImageMixDataset.__getitem__
+_mixed, _prepared = MultiImageMixDataset.__getitem__, BaseDataset.prepare_data
 
 
 def _mix(self: MultiImageMixDataset, idx: int) -> Any:
@@ -35,7 +36,13 @@ def _mix(self: MultiImageMixDataset, idx: int) -> Any:
         return _mixed(self, idx)
 
 
+def _prepare(self: BaseDataset, idx: int) -> Any:
+    with _refused(type(self).__name__):
+        return _prepared(self, idx)
+
+
 MultiImageMixDataset.__getitem__ = _mix
+BaseDataset.prepare_data = _prepare
 
 _RUN = {Compose.__call__.__code__: ("transforms", "t"), _mixed.__code__: ("pipeline", "transform")}
 """What runs transforms one after another, and how it calls all of them and the one that is running."""
@@ -45,9 +52,11 @@ _RUN = {Compose.__call__.__code__: ("transforms", "t"), _mixed.__code__: ("pipel
 def _refused(name: str, image: str = "") -> Iterator[None]:
     try:
         yield
-    except (UserError, OSError, Warning):
+    except (UserError, Warning):
         raise
     except Exception as error:
+        if ran_out(error) or (isinstance(error, OSError) and error.errno):  # Pillow's, of a damaged image, has none
+            raise
         message = _of_transform(error, name, image)
         if message is None:
             raise
@@ -62,7 +71,7 @@ def _of_transform(error: Exception, name: str, image: str) -> str | None:
         return None
     several, one = _RUN[frames[place].f_code]
     here = frames[place].f_locals
-    transform, results = here.get(one), here.get("results")
+    transform, results = here.get(one), here.get("results", here.get("data"))
     number = next((i for i, other in enumerate(getattr(here["self"], several)) if other is transform), None)
     if number is None:
         return None

@@ -91,6 +91,9 @@ def _check_head(name: str, head: nn.Module, constraint: Constraint, with_sets: l
         yield f"{name} ignores {ignored}, and void is {void}: write `{last}=dict(ignore_index={void})`"
     losses = getattr(head, "loss_decode", None)
     losses = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
+    if not losses:
+        yield f"{name} has no loss: write `{last}=dict(loss_decode=dict(type='SetNLLLoss', source='{source}'))`"
+        return
     names = [getattr(loss, "loss_name", "loss_") for loss in losses]
     if not any("loss" in str(each) for each in names):
         yield (

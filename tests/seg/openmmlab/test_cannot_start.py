@@ -92,6 +92,18 @@ def test_the_parts_of_mmengines_runner() -> None:
             {"train_dataloader.num_workers": 1, "train_dataloader.generator": 5},
             "a data loader of the config cannot start its processes: TypeError: random_() received",
         ),
+        (
+            {"train_dataloader.num_batch_per_epoch": 0},
+            "`train_dataloader.num_batch_per_epoch` is 0; expected a whole number, 1 or more",
+        ),
+        (
+            {"train_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", times=0, dataset={})},
+            "`train_dataloader.dataset.times` is 0; expected a whole number, 1 or more",
+        ),
+        (
+            {"model.decode_head.loss_decode": []},
+            "decode_head has no loss: write `decode_head=dict(loss_decode=dict(type='SetNLLLoss', source='tiny'))`",
+        ),
         ({"optim_wrapper.optimizer.lr": -1}, "`optim_wrapper.optimizer` cannot be used as it is: ValueError: Invalid"),
         (
             {"optim_wrapper.optimizer.type": "Adafactor"},  # transformers', which mmengine registers
