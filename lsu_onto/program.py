@@ -176,6 +176,12 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            return self._invoke(ctx)
+        except KeyboardInterrupt as error:  # while it is found out how the command ends
+            raise Ending("interrupted", 130) from error
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        try:
             need_current_folder()
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit, GeneratorExit):

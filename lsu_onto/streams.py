@@ -68,11 +68,13 @@ def mend_streams() -> None:
             except UnicodeError:  # `idna`, `undefined`: no text of more than a word
                 stream.reconfigure(encoding="utf-8", errors="lsu_onto.spell")
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
-            write, flush = (partial(method, stream) for method in (type(stream).write, type(stream).flush))
+            write: Callable[[str], int] = _printer(partial(type(stream).write, stream))
+            if number == 2 or stream.isatty():  # for people: what programs read is left as it is
+                write = _writer(write)
+            vars(stream)["write"] = write
             if number == 2:
-                vars(stream).update(write=_unless_full(_writer(_printer(write)), 0), flush=_unless_full(flush, None))
-            elif stream.isatty():  # for people: what programs read is left as it is
-                vars(stream)["write"] = _writer(write)
+                flush = partial(type(stream).flush, stream)
+                vars(stream).update(write=_unless_full(write, 0), flush=_unless_full(flush, None))
 
 
 def _open_nothing() -> int:

@@ -202,10 +202,10 @@ def _parser() -> Any:
 
 def _cache_file() -> str | None:
     """Where lark may keep the compiled grammar: in the user's own cache, because it is unpickled on the next start."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsu-onto"
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsu-onto"
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError):  # the latter of a user without a name, in a container
         return None
     import lark
 

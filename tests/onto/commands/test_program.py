@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 import lsu_onto.cli
 import lsu_seg.cli
-from lsu_onto import UserError, faults
+from lsu_onto import UserError, faults, program
 from lsu_onto.packages import EXTRAS
 from lsu_onto.program import Command, Program
 
@@ -109,6 +109,15 @@ def test_what_is_the_users_or_the_machines_is_a_message(
     assert isinstance(result.exception, SystemExit)
     assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr.endswith(said) and (code == 2 or result.stderr == said)
+
+
+def test_ctrl_c_while_an_error_is_told_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "ending", interrupted)
+    result = ended(monkeypatch, RefusalError("town.png: found 3; write 4"))
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 
 
 @pytest.mark.parametrize(

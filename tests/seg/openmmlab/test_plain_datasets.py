@@ -1,4 +1,4 @@
-"""What is wrong with an image of one of MMSegmentation's own datasets, in whichever step, is named with its transform."""
+"""What is wrong with an image of one of MMSegmentation's own datasets, in any step, is named with its transform."""
 
 from __future__ import annotations
 

@@ -126,6 +126,16 @@ def test_every_line_is_shown(capfd: pytest.CaptureFixture[str], fails: bool) -> 
     assert all("in action" in note for note in error.__notes__) if error else True
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are not forked there")
+def test_tracebacks_that_libraries_print_are_left_out(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LSU_TRACEBACK", raising=False)
+    text = "Traceback (most recent call last):\n  File \"<eval>\", line 7, in forward\nKeyError: 'x'\n"
+    run(lambda: print(text, "in an FX-traced module", file=sys.stderr))
+    assert capfd.readouterr().err.splitlines() == ["KeyError: 'x'", " in an FX-traced module"]
+
+
 def test_nothing_to_wait_for() -> None:
     with Processes() as processes, pytest.raises(ValueError, match="no process is running"):
         processes.wait()
