@@ -2,8 +2,9 @@
 
 The whole public API is `load`, `load_dataset`, `about`, `class_map`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
 `Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
-`ran_out`, `uninterrupted`, `without_traceback`, `printed`, `open_to_read`, `read_rest`, `walk`, `write_atomic`,
-`png_chunks`, `compiled_loops` and the four codes below; it needs numpy and no torch, and `read_raster` needs Pillow.
+`ran_out`, `uninterrupted`, `without_traceback`, `leave_out_tracebacks`, `open_to_read`, `read_rest`, `walk`,
+`write_atomic`, `png_chunks`, `compiled_loops` and the four codes below; it needs numpy and no torch, and `read_raster`
+needs Pillow.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
     from lsu_onto.errors import UserError, interruption, ran_out, uninterrupted, without_traceback
-    from lsu_onto.faults import printed
     from lsu_onto.files import make_folder, open_to_read, read_rest, walk, write_atomic
     from lsu_onto.library.errors import TaxonomyError
     from lsu_onto.library.searchpath import Entry
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lsu_onto.starter.by_name import NameOdds, by_name
     from lsu_onto.starter.first_map import FirstMap, FirstRow, first_map
     from lsu_onto.starter.suggest import SuggestedMap, Suggestion, suggest_map, suggest_rows
+    from lsu_onto.streams import leave_out_tracebacks
 
 __all__ = [
     "MAX_PIXELS",
@@ -78,13 +79,13 @@ __all__ = [
     "draw",
     "first_map",
     "interruption",
+    "leave_out_tracebacks",
     "load",
     "load_dataset",
     "make_folder",
     "open_to_read",
     "places",
     "png_chunks",
-    "printed",
     "ran_out",
     "read_raster",
     "read_rest",
@@ -280,10 +281,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto import errors
 
         return getattr(errors, name)
-    if name == "printed":
-        from lsu_onto.faults import printed
+    if name == "leave_out_tracebacks":
+        from lsu_onto.streams import leave_out_tracebacks
 
-        return printed
+        return leave_out_tracebacks
     if name == "TaxonomyError":
         from lsu_onto.library.errors import TaxonomyError
 

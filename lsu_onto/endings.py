@@ -7,6 +7,7 @@ import errno
 import sys
 import traceback
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,12 @@ def _broken(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
         return None
     if isinstance(error, SyntaxError) and "-packages" in (error.filename or ""):  # its last frame is the import
-        return next((part for part in Path(error.filename or "").parts if part in packages), None)
+        parts = Path(error.filename or "").parts
+        return next((Path(of).stem for at, of in pairwise(parts) if at.endswith("-packages")), None)
     for frame, _ in traceback.walk_tb(error.__traceback__):
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if frame.f_code.co_name == "<module>" and package in packages:
+        installed = package in packages or "-packages" in frame.f_code.co_filename
+        if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg"):
             return package
     return None
 

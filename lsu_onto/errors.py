@@ -66,7 +66,8 @@ TRACEBACK = re.compile(
     r"(?:Caught \w+ in DataLoader worker process \d+\.\s+"
     r"|The following operation failed in the TorchScript interpreter\.\s+)?"
     r"(?:Original )?Traceback[^\n]*\(most recent call last\):"
-    r"(?:(?s:.*)Traceback[^\n]*\(most recent call last\):)?\n"  # the last one of a chain
+    r"(?:(?s:.*)Traceback[^\n]*\(most recent call last\):)?"  # the last one of a chain
+    r"(?:[ \t]+File [^\n]*)?\n"  # numpy's begins in the same line
     r"(?:(?s:(?:(?!FX-traced).)*)<--- HERE\n)?"  # TorchScript's code, which may begin at the margin
     r"(?:(?:[ \t].*)?\n)*"
 )

@@ -22,7 +22,7 @@ _SHOWN = 3
 _COMPILED = (".pyx", ".pxi", ".pxd")
 """Of Cython, which names a file of an installed package as it was called where that was built."""
 _PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
-_WHOLE = re.compile(r"Traceback[^\n]*\(most recent call last\):\n[ \t]+File ")
+_WHOLE = re.compile(r"Traceback[^\n]*\(most recent call last\):\s+File ")
 """A traceback that is printed at once: Python itself writes one line by line."""
 
 
@@ -69,11 +69,7 @@ def _are_shown(text: str) -> bool:
 
 
 def printed(text: str) -> str:
-    """What a library prints of an error, in a warning or with an explanation of its own, without what is not shown.
-
-    >>> printed("no cache:\\nTraceback (most recent call last):\\n  File …\\n    f()\\nKeyError: 'x'\\nat 3")
-    "no cache:\\nKeyError: 'x'\\nat 3"
-    """
+    """What a library prints of an error, without the tracebacks that are not shown."""
     return text if not _WHOLE.search(text) or _are_shown(text) else TRACEBACK.sub("", text)
 
 
@@ -108,7 +104,7 @@ def _is_generated(filename: str) -> bool:
 
 def _is_users(filename: str) -> bool:
     """Whether a file belongs neither to us, nor to Python, nor to an installed package."""
-    if filename.startswith("<") or _package(filename):
+    if filename.startswith("<") or _package(filename) or filename in _started_by():
         return False
     if _is_generated(filename) or (filename.endswith(_COMPILED) and not os.path.exists(filename)):  # noqa: PTH110 (Path raises)
         return False
@@ -121,6 +117,12 @@ def _is_users(filename: str) -> bool:
         any(Path(filename).is_relative_to(path) for path in paths)
         or any(next(Path(path).glob("*.dist-info"), None) for path in targets)
     )
+
+
+def _started_by() -> tuple[str, ...]:
+    """The script that pip has written, which may lie anywhere, as in `~/.local/bin`."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    return (file,) if Path(file).stem.replace("-", "_") in _OURS else ()
 
 
 def _places_of_packages() -> Iterator[str]:

@@ -21,6 +21,9 @@ REQUIRED = (
 )
 """The modules that every installation has, unless pip was told `--no-deps`."""
 
+OTHERS = ("pandas",)
+"""Modules that those import where they are there."""
+
 
 def modules() -> set[str]:
     """All of them.
@@ -28,4 +31,4 @@ def modules() -> set[str]:
     >>> "torch" in modules(), "json" in modules()
     (True, False)
     """
-    return {module for several in (REQUIRED, *EXTRAS.values()) for module in several}
+    return {module for several in (REQUIRED, OTHERS, *EXTRAS.values()) for module in several}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lsu_onto.streams import leave_out_tracebacks
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -33,9 +35,10 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
         elapsed = max(time.monotonic() - start, 0)  # in a container that was moved, clocks have gone backwards
         if sys.stderr.isatty():
             if elapsed > AFTER_S and bar is None:
-                bar = _bar(what)
-                task = bar.add_task("", total=total)
+                bar = _bar()
+                task = bar.add_task(what, total=total)
                 bar.start()
+                leave_out_tracebacks(sys.stderr)
             if bar is not None and task is not None:
                 bar.update(task, completed=done)
         elif elapsed > next_line:
@@ -69,12 +72,12 @@ def waiting(what: str) -> Iterator[Callable[[], None]]:
     yield look
 
 
-def _bar(what: str) -> Progress:
+def _bar() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn(what),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("ETA"),

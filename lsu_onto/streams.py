@@ -68,13 +68,14 @@ def mend_streams() -> None:
             except UnicodeError:  # `idna`, `undefined`: no text of more than a word
                 stream.reconfigure(encoding="utf-8", errors="lsu_onto.spell")
             vars(stream)["close"] = stream.flush  # code of users' may close it, and we have more to say
-            write: Callable[[str], int] = _printer(partial(type(stream).write, stream))
+            write: Callable[[str], int] = partial(type(stream).write, stream)
             if number == 2 or stream.isatty():  # for people: what programs read is left as it is
                 write = _writer(write)
             vars(stream)["write"] = write
             if number == 2:
                 flush = partial(type(stream).flush, stream)
                 vars(stream).update(write=_unless_full(write, 0), flush=_unless_full(flush, None))
+            leave_out_tracebacks(stream)
 
 
 def _open_nothing() -> int:
@@ -109,18 +110,33 @@ def _writer(write: Callable[[str], int]) -> Callable[[str], int]:
     return lambda text: write(seen(text))
 
 
-def _printer(write: Callable[[str], int]) -> Callable[[str], int]:
-    """How text is written where libraries print tracebacks that they have made themselves, as torch.fx and numba do."""
+def leave_out_tracebacks(stream: Any) -> None:
+    """Have a stream write nothing of the tracebacks that libraries print as a text of their own, as torch.fx does, and
+    numba in a warning. Those of a user's own code, and all with `LSU_TRACEBACK=1`, are written.
+
+    Args:
+        stream: a text stream whose `write` can be set. One that stands in its place, as that of a progress bar, needs
+            it as well: it takes texts to pieces.
+
+    >>> import io, lsu_onto
+    >>> class Kept(io.StringIO): ...
+    >>> stream = Kept()
+    >>> lsu_onto.leave_out_tracebacks(stream)
+    >>> _ = stream.write('at 3:\\nTraceback (most recent call last):\\n  File "<f>", line 1, in f\\nKeyError: 3\\n')
+    >>> stream.getvalue()
+    'at 3:\\nKeyError: 3\\n'
+    """
+    write = stream.write
 
     def print_text(text: str) -> int:
-        if "Traceback" in text:
+        if isinstance(text, str) and "Traceback" in text:
             with contextlib.suppress(Exception):  # of a damaged installation
                 from lsu_onto.faults import printed  # slow
 
                 text = printed(text)
-        return write(text)
+        return int(write(text))
 
-    return print_text
+    vars(stream)["write"] = print_text
 
 
 def _unless_full(function: Callable[..., _Taken], nothing: _Taken) -> Callable[..., _Taken]:
@@ -139,7 +155,9 @@ def _unless_full(function: Callable[..., _Taken], nothing: _Taken) -> Callable[.
 
 def give_up_full_streams() -> None:
     """Let go of what no stream takes, and which has been said: Python would say it again at its end, with code 120."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if not isinstance(stream, io.TextIOWrapper):  # somebody's own, in the place of the real one
+            continue
         try:
             type(stream).flush(stream)
         except (OSError, ValueError):

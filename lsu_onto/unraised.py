@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from lsu_onto.endings import ending
@@ -67,6 +67,9 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
         with contextlib.suppress(RuntimeError):  # while Python ends, no thread starts
             threading.Thread(target=_interrupt, daemon=True).start()
         return True
+    if "_ARRAY_API not found" in str(error):  # compiled code's, after numpy's own words, which do not say whose
+        sys.stderr.write(f"warning: `{_being_imported()}` was compiled for another version of numpy: upgrade it\n")
+        return True
     end = None
     with contextlib.suppress(Exception):  # of a damaged installation
         if _is_shown(error):
@@ -80,6 +83,17 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
         with contextlib.suppress(OSError, ValueError):  # of a stream that is full, or closed
             sys.stderr.write(f"{said}\n")
     return bool(said)
+
+
+def _being_imported() -> str:
+    """The package whose import goes on; this one is imported by no other."""
+    frame: FrameType | None = sys._getframe()
+    while frame:
+        name = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if frame.f_code.co_name == "<module>" and name not in (*sys.stdlib_module_names, "numpy"):
+            return name
+        frame = frame.f_back
+    return "a package"
 
 
 def _of_log(handler: logging.Handler, record: logging.LogRecord) -> str:

@@ -17,7 +17,8 @@ _told = sys.excepthook
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if kind.__name__ not in ("EOFError", "UnpicklingError"):  # the first process has ended, or says why it will
+    # The first process has ended, says why it will, or says itself that somebody wants to stop
+    if kind.__name__ not in ("EOFError", "UnpicklingError", "KeyboardInterrupt"):
         _told(kind, error, trace)
 
 

@@ -27,7 +27,7 @@ def dump(ontology: Ontology) -> str:
     """
     try:
         from rdflib import SKOS, Graph, URIRef
-    except ImportError:
+    except ModuleNotFoundError:
         raise ExchangeError(f"SKOS needs rdflib: {INSTALL.format('skos')}") from None
     graph = Graph()
     graph.bind("skos", SKOS)

@@ -64,7 +64,7 @@ def need_pillow() -> None:
     """Raise `MissingPillowError` where Pillow is missing. It is imported when a file is read, not before."""
     try:
         import PIL.Image  # noqa: F401
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingPillowError from error
 
 

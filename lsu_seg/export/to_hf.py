@@ -43,7 +43,7 @@ def write(root: Path, items: Sequence[Item], advance: Callable[[int], None], sha
 def check_installed() -> None:
     try:
         import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingPackageError(f"`--to hf` needs pyarrow: {INSTALL.format('parquet')}") from error
 
 

@@ -83,7 +83,8 @@ def _open(table: Path) -> Any:
     try:
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise refuse(table, "a Parquet table", "pyarrow, to read it", INSTALL.format("parquet")) from error
+        needed = f"pyarrow, to read it ({error})"  # it may be there, and of another numpy
+        raise refuse(table, "a Parquet table", needed, INSTALL.format("parquet")) from error
     try:
         return pq.ParquetFile(table)
     except Exception as error:  # pyarrow's own errors and OSError

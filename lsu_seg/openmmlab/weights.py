@@ -107,7 +107,7 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load
-    except ImportError as e:
+    except ModuleNotFoundError as e:
         raise TeacherError(f"`{path}` is a safetensors file, which needs `pip install safetensors`") from e
     try:
         # Not mapped, as by `load_file`: where it is written anew meanwhile, the process dies without a word.

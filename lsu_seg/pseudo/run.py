@@ -43,7 +43,8 @@ def pseudo_label(
         pin(model)
     # Nothing is exchanged but a few numbers at the start. NCCL, which configs ask for, would watch over its peers and
     # end processes whose peers are gone.
-    cfg.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
+    environment = cfg.get("env_cfg") or {}
+    cfg.env_cfg = {**environment, "dist_cfg": {**(environment.get("dist_cfg") or {}), "backend": "gloo"}}
     runner = None
     with nothing_left(cfg, lambda: getattr(runner and runner._test_loop, "entered", False)):
         runner = runner_with_checkpoint(cfg, checkpoint, quiet)

@@ -100,12 +100,19 @@ def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
         return start()
     if method() == "fork":
         return _blocked(start)
+    spawn_as_the_program_is()
     resource_tracker.ensure_running()  # else it is started with them, and lets Ctrl-C through again
+    util.spawnv_passfds = lambda *program: _blocked(lambda: _spawn(*program))
+    return start()  # not blocked: handing over what is to be done waits for ever for a process that has been killed
+
+
+def spawn_as_the_program_is() -> None:
+    """Have processes that are spawned from now on, also by a user's code, look for modules where the program does, and
+    tell of errors as it does."""
+    util._args_from_interpreter_flags = lambda: ["-P", *_flags()]  # type: ignore[attr-defined]
     spawn.get_command_line = _tells_of_errors
     multiprocessing.set_forkserver_preload(["__main__", _FIRST])
-    util.spawnv_passfds = lambda *program: _blocked(lambda: _spawn(*program))
     SemLock._cleanup = _clean_up  # type: ignore[attr-defined]
-    return start()  # not blocked: handing over what is to be done waits for ever for a process that has been killed
 
 
 def _blocked(start: Callable[[], T]) -> T:
@@ -116,6 +123,8 @@ def _blocked(start: Callable[[], T]) -> T:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_flags = util._args_from_interpreter_flags  # type: ignore[attr-defined]
+"""And `-P`: a file in the current folder may have the name of a module of Python, and is not looked for there."""
 _command_line = spawn.get_command_line
 _spawn = util.spawnv_passfds
 _unlink = SemLock._cleanup  # type: ignore[attr-defined]

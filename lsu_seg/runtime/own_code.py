@@ -13,14 +13,17 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from lsu_onto import open_to_read, without_traceback
 from lsu_seg.errors import TeacherError, UserError, did_you_mean, no_file
 from lsu_seg.runtime.home import at_home
+
+T = TypeVar("T")
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -142,7 +145,22 @@ def run(code: Callable[[], Any], what: str) -> Any:
         raise TeacherError(f"{what}: {failure(e)}") from e
     finally:
         os.chdir(folder)
+        _complete_streams()
     raise TeacherError(message)  # outside of the `except`: what is made of an exit ends the program as well
+
+
+def _complete_streams() -> None:
+    """Give what a user's code has put in the place of a standard stream, to write it to a log as well, the methods of a
+    stream that it lacks: click, rich and mmengine call them hours later."""
+    for stream in (sys.stdout, sys.stderr):
+        for name, result in (("flush", None), ("isatty", False)):
+            if stream is not None and not hasattr(stream, name):
+                with contextlib.suppress(AttributeError, TypeError):  # it takes none
+                    setattr(stream, name, partial(_return, result))
+
+
+def _return(result: T) -> T:
+    return result
 
 
 def failure(error: BaseException) -> str:

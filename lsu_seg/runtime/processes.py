@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from lsu_onto import interruption, printed
+from lsu_onto import interruption, leave_out_tracebacks
 from lsu_seg.errors import UserError
 from lsu_seg.runtime.progress import Board, relay
 
@@ -203,6 +203,7 @@ def _do(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
 
     relay(lambda *message: send("progress", *message))
     lines = sys.stdout = sys.stderr = _Lines(send_line)
+    leave_out_tracebacks(lines)
     try:
         result = action()
         lines.end()
@@ -232,15 +233,13 @@ def _portable(error: Exception, where: str) -> Exception:
 
 
 class _Lines(io.TextIOBase):
-    """A text stream that sends whole lines, without the tracebacks that libraries print. A carriage return ends a line
-    too, as progress bars write it."""
+    """A text stream that sends whole lines. A carriage return ends a line too, as progress bars write it."""
 
     def __init__(self, send: Callable[[str], None]) -> None:
         self._send, self._rest, self._returned = send, "", False
 
     def write(self, text: str) -> int:
         length = len(text)
-        text = printed(text)
         if self._returned:
             text = text.removeprefix("\n")  # of a line that ends in both
         self._returned = text.endswith("\r") if text else self._returned and not length

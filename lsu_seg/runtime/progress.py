@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from rich.console import Console
+from rich.file_proxy import FileProxy
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +20,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from lsu_onto import leave_out_tracebacks
 
 _Item = TypeVar("_Item")
 _AFTER_S, _INTERVAL_S = 2.0, 10.0
@@ -30,14 +33,24 @@ class Advance(Protocol):
 
 
 _COLUMNS = (
-    TextColumn("{task.description:34}"),
+    TextColumn("{task.description:34}", markup=False),  # names of users' are in it, in which `[/b]` is no markup
     BarColumn(bar_width=28),
     MofNCompleteColumn(),
     TimeElapsedColumn(),
     TextColumn("ETA"),
     TimeRemainingColumn(),
-    TextColumn("[dim]{task.fields[note]}"),
+    TextColumn("{task.fields[note]}", style="dim", markup=False),
 )
+
+
+class _Bars(Progress):
+    """Bars under what is printed meanwhile."""
+
+    def start(self) -> None:
+        super().start()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, FileProxy):
+                leave_out_tracebacks(stream)
 
 
 @contextmanager
@@ -49,7 +62,7 @@ def progress(title: str, total: int) -> Iterator[Advance]:
         with _relayed(_relay, title, total) as advance:
             yield advance
     elif sys.stderr.isatty():
-        with Progress(*_COLUMNS, console=Console(stderr=True)) as bar:
+        with _Bars(*_COLUMNS, console=Console(stderr=True)) as bar:
             task = bar.add_task(title, total=total, note="")
             yield lambda n=1, note="": bar.update(task, advance=n, note=note)
     else:
@@ -132,7 +145,7 @@ class Board:
             self._lines.setdefault((process, title), _lines(title, total))(n, note)
             return
         if self._bars is None:
-            self._bars = Progress(*_COLUMNS, console=Console(stderr=True))
+            self._bars = _Bars(*_COLUMNS, console=Console(stderr=True))
             self._bars.start()
         tasks = self._tasks.setdefault(process, {})
         if title not in tasks:

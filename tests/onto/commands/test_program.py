@@ -276,13 +276,14 @@ def test_a_package_that_fails_while_it_is_imported_is_no_fault_of_ours(
     [("def late(): from mmseg import _part", "'(' was never closed"), ("import mmseg._part", "marshal data too short")],
     ids=["what a function imports", "a compiled file"],
 )
+@pytest.mark.parametrize("package", ["mmseg", "needed_by_others"])
 def test_a_package_whose_files_are_cut_off_is_named(
-    begins: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: str, begins: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packages = tmp_path / "site-packages"
-    part = packages / "mmseg/_part.py"
+    part = packages / f"{package}/_part.py"
     part.parent.mkdir(parents=True)
-    (packages / "mmseg/__init__.py").write_text(begins)
+    (packages / f"{package}/__init__.py").write_text(begins.replace("mmseg", package))
     if "late" in begins:
         part.write_text("def cut(off,")
     else:
@@ -290,12 +291,12 @@ def test_a_package_whose_files_are_cut_off_is_named(
         compiled = Path(py_compile.compile(str(part), doraise=True) or "")
         compiled.write_bytes(compiled.read_bytes()[:-9])
     monkeypatch.syspath_prepend(packages)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "mmseg"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises((SyntaxError, EOFError)) as raised:
-        importlib.import_module("mmseg").late()
+        importlib.import_module(package).late()
     message = ended(monkeypatch, raised.value).stderr
-    assert message.startswith("error: `mmseg` is installed and cannot be imported (") and said in message
+    assert message.startswith(f"error: `{package}` is installed and cannot be imported (") and said in message
 
 
 @pytest.mark.parametrize(

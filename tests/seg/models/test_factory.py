@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,36 @@ def test_whatever_own_code_does_is_a_refusal(tmp_path: Path, monkeypatch: pytest
             make(find(f"rude.py:{name}"), {})
     make(find("rude.py:goes"), {})
     assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_code_that_logs_what_is_printed_ends_nothing(name: str, tmp_path: Path) -> None:
+    """With what stands in the place of a stream and lacks most of one's methods."""
+    (tmp_path / "net.py").write_text(f"""
+import sys
+class Tee:
+    def __init__(self, stream):
+        self.stream = stream
+    def write(self, text):
+        return self.stream.write(text)
+sys.{name} = Tee(sys.{name})
+""")
+    code = """
+import click, lsu_seg.cli
+from lsu_seg.runtime.own_code import import_code
+from lsu_seg.runtime.progress import progress
+shown = click.Group.format_help
+def format_help(*args):
+    import_code("net.py")
+    with progress("works", 1) as advance:
+        advance()
+    shown(*args)
+click.Group.format_help = format_help
+lsu_seg.cli.main(["--help"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("Usage: "), done.stderr
+    assert re.fullmatch(r"works +1/1 .*\n", done.stderr)
 
 
 def test_what_is_no_file_is_not_meant(net: Path, tmp_path: Path) -> None:

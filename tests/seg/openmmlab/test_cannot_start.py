@@ -92,6 +92,8 @@ def test_the_parts_of_mmengines_runner() -> None:
             {"train_dataloader.num_workers": 1, "train_dataloader.generator": 5},
             "a data loader of the config cannot start its processes: TypeError: random_() received",
         ),
+        ({"env_cfg": 5}, "`env_cfg` is 5; expected `dict("),
+        ({"env_cfg": dict(mp_cfg="fork")}, "`env_cfg.mp_cfg` is 'fork'; expected `dict("),
         (
             {"train_dataloader.num_batch_per_epoch": 0},
             "`train_dataloader.num_batch_per_epoch` is 0; expected a whole number, 1 or more",

@@ -195,6 +195,26 @@ if __name__ == "__main__":
     assert (done.returncode, done.stderr) == (9, "")
 
 
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_what_is_spawned_looks_for_no_module_in_the_current_folder(tmp_path: Path, method: str) -> None:
+    """Nor does the program, whose own folder Python looks in."""
+    begin = tmp_path / "bin/begin.py"
+    begin.parent.mkdir()
+    begin.write_text(f"""
+import multiprocessing
+from lsu_seg.runtime.ctrl_c import held_back
+if __name__ == "__main__":
+    context = multiprocessing.get_context("{method}")
+    process = context.Process(target=print, args=("loads images",), kwargs=dict(flush=True))
+    held_back(process.start, lambda: "{method}")
+    process.join()
+""")
+    for name in ("logging", "struct", "enum", "signal", "socket"):
+        (tmp_path / f"{name}.py").write_text("raise OSError('this is no module of Python')\n")
+    done = subprocess.run([sys.executable, begin], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "loads images\n", "")
+
+
 def test_semaphores_that_somebody_else_has_removed() -> None:
     """As systemd does where a user logs out: Python would print a traceback of each, twice."""
     code = """

@@ -1,9 +1,12 @@
-"""Progress where nobody sees a bar: lines, whatever the clock and the counts are."""
+"""Progress where nobody sees a bar: lines, whatever the clock and the counts are; and what is printed above bars."""
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -55,3 +58,44 @@ def test_what_has_no_known_end_is_counted(monkeypatch: pytest.MonkeyPatch, capsy
         for n in (3, 4):  # one line, and the next in ten seconds
             found(n)
     assert capsys.readouterr().err == "files: 3 so far, 0 s\n"
+
+
+BARS = {
+    "lsu_onto": "onto.AFTER_S = -1\nwith onto.progress({name!r}, 3) as advance:\n    advance()",
+    "lsu_seg": "with progress({name!r}, 3) as advance:\n    advance(1, '[/c]')",
+    "lsu_seg, of several processes": "board = Board(); board.show('p', {name!r}, 3, 1, '[/c]')",
+}
+PRINTED = 'Traceback (most recent call last):\n  File "<f>", line 1, in f\nKeyError: 3\n'
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such terminals there")
+@pytest.mark.parametrize("bars", BARS)
+def test_above_a_bar_no_traceback_is_printed_and_names_are_no_markup(bars: str) -> None:
+    import pty
+
+    name = "a[/b] {0} [bold]"
+    code = f"""
+import sys
+import lsu_onto.progress as onto
+from lsu_seg.runtime.progress import Board, progress
+{BARS[bars].format(name=name)}
+    print({PRINTED!r}, file=sys.stderr)
+""".replace("\n    print", "\n    print" if "with" in BARS[bars] else "\nprint")
+    reads, writes = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    environment.pop("LSU_TRACEBACK", None)
+    done = subprocess.Popen([sys.executable, "-c", code], stderr=writes, env=environment)
+    os.close(writes)
+    shown = b""
+    while part := _read(reads):
+        shown += part
+    assert done.wait() == 0, shown.decode()
+    text = re.sub(r"\x1b\[[\d;?]*\w", "", shown.decode())
+    assert name in text and "KeyError: 3" in text and "Traceback" not in text and "File" not in text
+
+
+def _read(end: int) -> bytes:
+    try:
+        return os.read(end, 4096)
+    except OSError:  # so does Linux end a terminal
+        return b""
