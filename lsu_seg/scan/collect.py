@@ -19,6 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lsu_onto import open_to_read, png_chunks, read_rest
+from lsu_seg.errors import MissingPackageError
 from lsu_seg.label_files import MAX_PIXELS, LabelFileError, LabelReader, container, count_rows, is_bgr, read_bytes
 from lsu_seg.layout.images import (
     ALIKE,
@@ -141,6 +142,9 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
         return {"image": str(error), **_of_today(error)}
     except MemoryError as error:
         return {"image": f"{path}: {_TOO_LARGE}", **_of_today(error)}
+    except ImportError as error:  # no fault of the file's
+        said = f"a package that reads images is installed and cannot be imported ({error})"
+        raise MissingPackageError(f"{path}: {said}; `lsu-onto doctor` says what is wrong") from error
     except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
         return {"image": _no_image(path, error), **_of_today(error)}
     if turned not in (0, 1):

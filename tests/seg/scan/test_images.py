@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from helpers import pngs
 from helpers.tiny import write_park
 from helpers.tiny import write_tax as write_park_tax
 from lsu_seg.data.transforms import ORIENTATION, LoadTaxImage
+from lsu_seg.errors import MissingPackageError
 from lsu_seg.label_files import LabelFileError, LabelReader
 from lsu_seg.layout.pairs import Pair
 from lsu_seg.scan import collect
@@ -135,6 +137,19 @@ def test_what_only_pillow_decodes_is_told_where_opencv_is(tmp_path: Path, monkey
     assert "found a TIFF image that Pillow decodes, and OpenCV does not" in look_at_image(path, decode=True)["image"]
     monkeypatch.setattr(collect, "find_spec", lambda _: None)
     assert look_at_image(path, decode=True)["decoded"]
+
+
+def test_an_opencv_that_cannot_be_imported_is_no_fault_of_the_image_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2/__init__.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cv2")
+    path = tmp_path / "a.tif"
+    path.write_bytes(saved("TIFF", PICTURE))
+    with pytest.raises(MissingPackageError, match=r"a.tif: a package that reads images is installed and .* \(libGL"):
+        look_at_image(path, decode=True)
 
 
 def test_a_palette_that_is_missing_is_found_when_an_image_is_decoded(tmp_path: Path) -> None:
