@@ -139,7 +139,7 @@ def cannot_import(module: str, error: BaseException) -> str:
         error = error.__cause__
     if name := _unread_variable(module, error):
         return f"`{module}` cannot be imported with the variable {name}={os.environ[name]}: unset it, or mend its value"
-    return f"`{module}` is installed and cannot be imported ({error}); `lsu-onto doctor` says what is wrong"
+    return f"`{module}` is installed and cannot be imported ({error}); see `lsu-onto doctor`, or install it again"
 
 
 def _unread_variable(module: str, error: BaseException) -> str | None:

@@ -6,9 +6,9 @@ EXTRAS = {
     "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
     "mask2former": ("mmdet",),
     "audit": ("scipy",),
-    "hf": ("transformers",),
+    "hf": ("transformers", "huggingface_hub"),
     "render": ("graphviz", "pygraphviz"),
-    "labels": ("PIL",),
+    "labels": ("PIL", "isal"),
     "skos": ("rdflib",),
     "lsp": ("pygls", "lsprotocol"),
     "parquet": ("pyarrow",),
@@ -21,8 +21,8 @@ REQUIRED = (
 )
 """The modules that every installation has, unless pip was told `--no-deps`."""
 
-OTHERS = ("pandas",)
-"""Modules that those import where they are there."""
+OTHERS = ("pandas", "safetensors", "tokenizers", "torchvision", "triton", "llvmlite", "cattrs")
+"""Modules that those import, some of them only where they are there."""
 
 
 def modules() -> set[str]:

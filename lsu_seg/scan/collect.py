@@ -144,7 +144,7 @@ def look_at_image(path: Path, decode: bool = False, max_pixels: int = MAX_PIXELS
         return {"image": f"{path}: {_TOO_LARGE}", **_of_today(error)}
     except ImportError as error:  # no fault of the file's
         said = f"a package that reads images is installed and cannot be imported ({error})"
-        raise MissingPackageError(f"{path}: {said}; `lsu-onto doctor` says what is wrong") from error
+        raise MissingPackageError(f"{path}: {said}; see `lsu-onto doctor`") from error
     except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
         return {"image": _no_image(path, error), **_of_today(error)}
     if turned not in (0, 1):
