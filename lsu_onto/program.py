@@ -111,6 +111,8 @@ class Program(click.Group):
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:
+            if isinstance(error, BrokenPipeError) and error.filename is None and _nobody_reads():
+                sys.exit(1)  # as click ends, but for its own messages
             end = None
             with contextlib.suppress(Exception):  # of a damaged installation
                 end = ending(error)  # while the help is printed, which is before `invoke`
@@ -188,7 +190,7 @@ class Program(click.Group):
             raise
         except BaseException as error:  # a panic in a library's Rust is no Exception
             stop = interruption(error)
-            if isinstance(stop, SystemExit):
+            if isinstance(stop, SystemExit) and not isinstance(error, UserError):  # of which that tells
                 raise stop from None
             if stop is None and isinstance(error, BrokenPipeError) and error.filename is None:
                 if _nobody_reads():

@@ -127,6 +127,8 @@ def leave_out_tracebacks(stream: Any) -> None:
     'at 3:\\nKeyError: 3\\n'
     """
     write = stream.write
+    if getattr(write, "__name__", "") == "print_text":  # it does already
+        return
 
     def print_text(text: str) -> int:
         if isinstance(text, str) and "Traceback" in text:

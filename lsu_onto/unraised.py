@@ -21,6 +21,7 @@ from typing import Any
 from lsu_onto.endings import ending
 from lsu_onto.start import in_its_place
 
+_format = logging.Handler.format
 _print_exception: Any = getattr(traceback, "print_exception", None)  # None: the module is a file of the user's own
 _BEFORE_FILE = 4
 """Arguments of that function before the file, which nearly all give by its name."""
@@ -32,7 +33,7 @@ def tell_without_traceback(program: str) -> None:
     Args:
         program: the name that it was called by.
     """
-    logging.StreamHandler.format = _of_log  # type: ignore[method-assign, assignment]
+    logging.Handler.format = _of_log  # type: ignore[method-assign, assignment]
     in_threads, anywhere, at_the_end = threading.excepthook, sys.unraisablehook, sys.excepthook
     if getattr(anywhere, "__module__", "") == __name__:  # called before, in this process
         return
@@ -99,12 +100,13 @@ def _being_imported() -> str:
 def _of_log(handler: logging.Handler, record: logging.LogRecord) -> str:
     """What a library logs, as torch does of a cache that is damaged; files keep its traceback."""
     error = record.exc_info[1] if record.exc_info else None
-    if error is not None and not isinstance(handler, logging.FileHandler) and not _is_shown(error):
+    kept = isinstance(handler, logging.FileHandler) or type(handler).__module__ == "logging.handlers"
+    if error is not None and not kept and not _is_shown(error):
         record = copy.copy(record)
         why = str(error).partition("\n")[0]
         record.msg = f"{_before_traceback(record.getMessage())}: {type(error).__name__}: {why}"
         record.args = record.exc_info = record.exc_text = None
-    return logging.Handler.format(handler, record)
+    return _format(handler, record)
 
 
 def _is_shown(error: BaseException) -> bool:

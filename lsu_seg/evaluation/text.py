@@ -70,7 +70,7 @@ def _reliability(parts: list[tuple[str, dict[str, Any] | None]]) -> str:
 
 def _printed(grid: Table) -> str:
     buffer = io.StringIO()
-    Console(file=buffer, width=120).print(grid)
+    Console(file=buffer, width=120, markup=False).print(grid)
     return buffer.getvalue().rstrip()
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from lsu_onto import open_to_read, without_traceback
+from lsu_onto import leave_out_tracebacks, open_to_read, without_traceback
 from lsu_seg.errors import TeacherError, UserError, did_you_mean, no_file
 from lsu_seg.runtime.home import at_home
 
@@ -153,10 +153,11 @@ def _complete_streams() -> None:
     """Give what a user's code has put in the place of a standard stream, to write it to a log as well, the methods of a
     stream that it lacks: click, rich and mmengine call them hours later."""
     for stream in (sys.stdout, sys.stderr):
-        for name, result in (("flush", None), ("isatty", False)):
-            if stream is not None and not hasattr(stream, name):
-                with contextlib.suppress(AttributeError, TypeError):  # it takes none
+        with contextlib.suppress(AttributeError, TypeError, ValueError):  # it takes none, or is closed
+            for name, result in (("flush", None), ("isatty", False)):
+                if not hasattr(stream, name):
                     setattr(stream, name, partial(_return, result))
+            leave_out_tracebacks(stream)
 
 
 def _return(result: T) -> T:

@@ -209,7 +209,7 @@ def _do(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
         lines.end()
         send("result", result)
     except Exception as error:
-        if interruption(error):
+        if isinstance(interruption(error), KeyboardInterrupt):
             os._exit(130)
         where = traceback.format_exc()
         lines.end()

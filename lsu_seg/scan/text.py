@@ -31,7 +31,9 @@ def as_text(report: Report, colour: bool = False) -> str:
     """The whole report; with `colour`, for a terminal."""
     out = io.StringIO()
     width = shutil.get_terminal_size().columns if colour else 120
-    console = Console(file=out, force_terminal=colour, width=max(width, 80), highlight=False, soft_wrap=True)
+    console = Console(
+        file=out, force_terminal=colour, width=max(width, 80), highlight=False, soft_wrap=True, markup=False
+    )
     console.print(_plain(headline(report), "bold"))
     for line in shares(report):
         console.print(Text(line))

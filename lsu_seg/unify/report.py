@@ -115,7 +115,7 @@ def _label(score: dict[str, Any]) -> float:
 def table(results: dict[str, Any]) -> str:
     """The tables as text."""
     buffer = io.StringIO()
-    console = Console(file=buffer, width=120)
+    console = Console(file=buffer, width=120, markup=False)
     for header, body in (label_rows(results), rows(results), view_rows(results), group_rows(results)):
         if len(header) == 1:
             continue

@@ -99,6 +99,7 @@ def made_by(cause: BaseException, error: BaseException) -> BaseException:
         (made_of(KeyboardInterrupt(), BrokenPipeError(32, "Broken pipe")), 130, "interrupted\n"),
         (made_of(KeyboardInterrupt(), RefusalError("cannot be read")), 130, "interrupted\n"),
         (made_of(SystemExit(143), ValueError("ours")), 143, ""),
+        (made_of(SystemExit(3), RefusalError("it ends the program")), 1, "error: it ends the program\n"),
         (click.UsageError("not so"), 2, "Error: not so\n"),
     ],
 )
@@ -346,6 +347,8 @@ def test_head_ends_it_quietly() -> None:
     for line in (f"{long} | head -1", f"{python} -m lsu_onto list | true", f"{completion} | true"):
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.stderr == ""
+    wrong = f"{python} -m lsu_onto nonsense 2>&1 | true; exit ${{PIPESTATUS[0]}}"
+    assert subprocess.run(["bash", "-c", wrong], check=False, cwd=ROOT).returncode == 1
 
 
 @pytest.mark.parametrize("program", ["lsu_onto", "lsu_seg"])

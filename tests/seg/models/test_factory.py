@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -186,10 +187,9 @@ def test_whatever_own_code_does_is_a_refusal(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_code_that_logs_what_is_printed_ends_nothing(name: str, tmp_path: Path) -> None:
-    """With what stands in the place of a stream and lacks most of one's methods."""
     (tmp_path / "net.py").write_text(f"""
 import sys
-class Tee:
+class Tee:  # without most of a stream's methods
     def __init__(self, stream):
         self.stream = stream
     def write(self, text):
@@ -212,6 +212,39 @@ lsu_seg.cli.main(["--help"])
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.startswith("Usage: "), done.stderr
     assert re.fullmatch(r"works +1/1 .*\n", done.stderr)
+
+
+STREAMS = {
+    "a new stream": "sys.stderr = io.TextIOWrapper(sys.stderr.buffer, encoding='utf-8', line_buffering=True)",
+    "the other one": "sys.stderr = sys.stdout",
+    "rich": "import logging, rich.logging; logging.basicConfig(handlers=[rich.logging.RichHandler()], force=True)",
+}
+
+
+@pytest.mark.parametrize("change", STREAMS)
+def test_code_that_changes_what_is_written_to_lets_no_traceback_of_a_library_through(
+    change: str, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(f"import io, sys\n{STREAMS[change]}\n")
+    code = """
+import click, logging, sys, traceback, lsu_seg.cli
+from lsu_seg.runtime.own_code import import_code
+def format_help(*args):
+    import_code("net.py")
+    try:
+        [][0]
+    except IndexError:
+        print(traceback.format_exc(), file=sys.stderr)
+        logging.getLogger("a").warning("no cache", exc_info=True)
+click.Group.format_help = format_help
+lsu_seg.cli.main(["--help"])
+"""
+    command = [sys.executable, "-c", code]
+    environment = {name: value for name, value in os.environ.items() if name != "LSU_TRACEBACK"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    said = " ".join(f"{done.stdout}{done.stderr}".split())
+    assert done.returncode == 0 and "IndexError: list index" in said and "no cache: IndexError" in said
+    assert "Traceback" not in said and "File" not in said
 
 
 def test_what_is_no_file_is_not_meant(net: Path, tmp_path: Path) -> None:
