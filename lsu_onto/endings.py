@@ -88,15 +88,20 @@ def _broken(error: BaseException) -> str | None:
     packages = modules()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
         return None
-    if isinstance(error, SyntaxError) and "-packages" in (error.filename or ""):  # its last frame is the import
-        parts = Path(error.filename or "").parts
-        return next((Path(of).stem for at, of in pairwise(parts) if at.endswith("-packages")), None)
+    if isinstance(error, SyntaxError) and (package := _installed_as(error.filename or "")):  # the last frame imports it
+        return package
     for frame, _ in traceback.walk_tb(error.__traceback__):
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        installed = package in packages or "-packages" in frame.f_code.co_filename
+        installed = package in packages or _installed_as(frame.f_code.co_filename)
         if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg"):
             return package
     return None
+
+
+def _installed_as(filename: str) -> str:
+    """The package that a file belongs to, by where pip and Debian install packages; else ""."""
+    places = pairwise(Path(filename).parts)
+    return next((Path(name).stem for folder, name in places if folder in ("site-packages", "dist-packages")), "")
 
 
 def need_current_folder() -> None:

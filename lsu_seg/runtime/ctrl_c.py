@@ -107,8 +107,7 @@ def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
 
 
 def spawn_as_the_program_is() -> None:
-    """Have processes that are spawned from now on, also by a user's code, look for modules where the program does, and
-    tell of errors as it does."""
+    """Have processes that are spawned from now on look for modules where the program does, and tell of errors so."""
     util._args_from_interpreter_flags = lambda: ["-P", *_flags()]  # type: ignore[attr-defined]
     spawn.get_command_line = _tells_of_errors
     multiprocessing.set_forkserver_preload(["__main__", _FIRST])

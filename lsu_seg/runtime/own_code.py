@@ -134,7 +134,7 @@ def run(code: Callable[[], Any], what: str) -> Any:
 
     Only Ctrl-C stays what it is. The current folder, too, which names of files are relative to.
     """
-    folder = Path.cwd()
+    folder, streams = Path.cwd(), (sys.stdout, sys.stderr)
     try:
         return code()
     except (UserError, KeyboardInterrupt):
@@ -145,13 +145,16 @@ def run(code: Callable[[], Any], what: str) -> Any:
         raise TeacherError(f"{what}: {failure(e)}") from e
     finally:
         os.chdir(folder)
-        _complete_streams()
+        if (sys.stdout, sys.stderr) != streams:
+            _complete_streams()
     raise TeacherError(message)  # outside of the `except`: what is made of an exit ends the program as well
 
 
 def _complete_streams() -> None:
-    """Give what a user's code has put in the place of a standard stream, to write it to a log as well, the methods of a
-    stream that it lacks: click, rich and mmengine call them hours later."""
+    """Have what a user's code has put in the place of a standard stream, to write it to a log as well, do as that did.
+
+    click, rich and mmengine call methods that it may lack, hours later.
+    """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, TypeError, ValueError):  # it takes none, or is closed
             for name, result in (("flush", None), ("isatty", False)):
