@@ -75,11 +75,17 @@ def _cannot_start(name: str, error: Exception) -> str:
 
 
 def in_its_place() -> str:
-    """What to do about a file that was imported in the place of a module of Python; empty without one."""
+    """What to do about a file, or a folder, that was imported in the place of another module; empty without one."""
     # Windows has compiled modules beside the folder of the others; setuptools has a `distutils` of its own.
     known = (sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__))  # noqa: PTH120 - pathlib may be the one
-    for name in sys.stdlib_module_names:
-        file = getattr(sys.modules.get(name), "__file__", None)
+    for name in (*sys.stdlib_module_names, *_WANTED):
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
         if file and not file.startswith(known) and "site-packages" not in file and "dist-packages" not in file:
-            return f"`{file}` was imported in the place of Python's module `{name}`: rename it, or see PYTHONPATH"
+            other = f"the package `{name}`" if name in _WANTED else f"Python's module `{name}`"
+            return f"`{file}` was imported in the place of {other}: rename it, or see PYTHONPATH"
     return ""
+
+
+_WANTED = ("atomicwrites", "interegular", "pandas", "regex")
+"""Packages that ours import only where they are there, so that a folder of one's own is taken for them."""

@@ -53,6 +53,10 @@ def test_what_a_package_puts_in_its_place_is_no_mistake(monkeypatch: pytest.Monk
     assert in_its_place() == ""
     module.__file__ = "/x/this.py"
     assert "`/x/this.py` was imported in the place of Python's module `this`" in in_its_place()
+    module.__file__, module.__path__ = None, ["/x/pandas"]  # of an empty folder
+    monkeypatch.delitem(sys.modules, "this")
+    monkeypatch.setitem(sys.modules, "pandas", module)
+    assert "`/x/pandas` was imported in the place of the package `pandas`" in in_its_place()
 
 
 @pytest.mark.parametrize("module", ["tempfile", "traceback"])
