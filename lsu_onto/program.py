@@ -7,7 +7,6 @@ options that they share.
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import os
 import sys
@@ -103,7 +102,6 @@ class Program(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         mend_streams()
         tell_without_traceback(self._name())
-        logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
         try:
             return super().main(*args, **options)
         except (click.ClickException, click.exceptions.Exit, click.Abort):  # without click's standalone mode

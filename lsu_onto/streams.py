@@ -130,15 +130,15 @@ def leave_out_tracebacks(stream: Any) -> None:
     if getattr(write, "__name__", "") == "print_text":  # it does already
         return
 
-    def print_text(text: str) -> int:
+    def print_text(text: str) -> Any:
         if isinstance(text, str) and "Traceback" in text:
             with contextlib.suppress(Exception):  # of a damaged installation
                 from lsu_onto.faults import printed  # slow
 
                 text = printed(text)
-        return int(write(text))
+        return write(text)
 
-    vars(stream)["write"] = print_text
+    object.__setattr__(stream, "write", print_text)  # of itself, where it hands all on to another
 
 
 def _unless_full(function: Callable[..., _Taken], nothing: _Taken) -> Callable[..., _Taken]:

@@ -1,7 +1,7 @@
 """What Python and its libraries print with a traceback: errors in destructors, threads and processes, and logs.
 
-Nobody can catch these errors. They are told as those that end a command; see `endings.py` and `faults.py`. Tracebacks
-that libraries print as a text of their own are left to `streams.py`.
+Nobody can catch these errors. They are told as those that end a command; see `endings.py` and `faults.py`. Of other
+texts that hold a traceback `streams.py` takes care, where they are written.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from types import FrameType, TracebackType
 from typing import Any
 
 from lsu_onto.endings import ending
 from lsu_onto.start import in_its_place
 
+_format_warning, _format_exc = warnings.formatwarning, getattr(traceback, "format_exc", None)
 _format = logging.Handler.format
 _print_exception: Any = getattr(traceback, "print_exception", None)  # None: the module is a file of the user's own
 _BEFORE_FILE = 4
@@ -33,7 +35,9 @@ def tell_without_traceback(program: str) -> None:
     Args:
         program: the name that it was called by.
     """
+    warnings.formatwarning = _of_warning  # type: ignore[assignment]
     logging.Handler.format = _of_log  # type: ignore[method-assign, assignment]
+    logging.raiseExceptions = False  # of a log on a full disk: the command itself ends with a message
     in_threads, anywhere, at_the_end = threading.excepthook, sys.unraisablehook, sys.excepthook
     if getattr(anywhere, "__module__", "") == __name__:  # called before, in this process
         return
@@ -52,12 +56,13 @@ def tell_without_traceback(program: str) -> None:
 
     def print_exception(*args: Any, file: Any = None, **options: Any) -> None:
         error = next((arg for arg in (*args, options.get("value")) if isinstance(arg, BaseException)), None)
-        is_file = file not in (None, sys.stderr) or len(args) > _BEFORE_FILE
-        if is_file or not (isinstance(error, KeyboardInterrupt) or _tell(error, program, goes_on=True)):
+        to = args[_BEFORE_FILE] if len(args) > _BEFORE_FILE else file
+        ours = to in (None, sys.stderr)
+        if not ours or not (isinstance(error, KeyboardInterrupt) or _tell(error, program, goes_on=True)):
             _print_exception(*args, **({"file": file} if file else {}), **options)
 
     sys.unraisablehook, threading.excepthook, sys.excepthook = hook, hook_in_threads, hook_at_the_end
-    traceback.print_exception = print_exception
+    traceback.print_exception, traceback.format_exc = print_exception, _of_text
 
 
 def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
@@ -100,7 +105,8 @@ def _being_imported() -> str:
 def _of_log(handler: logging.Handler, record: logging.LogRecord) -> str:
     """What a library logs, as torch does of a cache that is damaged; files keep its traceback."""
     error = record.exc_info[1] if record.exc_info else None
-    kept = isinstance(handler, logging.FileHandler) or type(handler).__module__ == "logging.handlers"
+    file = getattr(handler, "baseFilename", "/dev/")
+    kept = not file.startswith(("/dev/", "/proc/")) or type(handler).__module__ == "logging.handlers"
     if error is not None and not kept and not _is_shown(error):
         record = copy.copy(record)
         why = str(error).partition("\n")[0]
@@ -135,6 +141,24 @@ def said_of(error: BaseException, program: str, goes_on: bool = False) -> str | 
 def _interrupt() -> None:
     time.sleep(0.01)  # the hook has returned by then: there, the next one would be lost as well
     _thread.interrupt_main()
+
+
+def _of_warning(message: Warning | str, *args: Any) -> str:
+    """What a library warns of: numba's, of a variable that it cannot read, holds the traceback of the error."""
+    return _format_warning(_printed(str(message)), *args)
+
+
+def _of_text(*args: Any, **options: Any) -> str:
+    """What a library makes a text of, to print it wherever that goes, as torch.fx does."""
+    return _printed(_format_exc(*args, **options)) if _format_exc else ""
+
+
+def _printed(text: str) -> str:
+    if "Traceback" not in text:
+        return text
+    from lsu_onto.faults import printed  # slow
+
+    return printed(text)
 
 
 def _before_traceback(text: str) -> str:

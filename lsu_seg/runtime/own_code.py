@@ -159,7 +159,7 @@ def _complete_streams() -> None:
         with contextlib.suppress(AttributeError, TypeError, ValueError):  # it takes none, or is closed
             for name, result in (("flush", None), ("isatty", False)):
                 if not hasattr(stream, name):
-                    setattr(stream, name, partial(_return, result))
+                    object.__setattr__(stream, name, partial(_return, result))
             leave_out_tracebacks(stream)
 
 

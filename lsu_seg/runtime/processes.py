@@ -211,7 +211,7 @@ def _do(action: Callable[[], Any], pipe: Connection, parent: int) -> None:
     except Exception as error:
         if isinstance(interruption(error), KeyboardInterrupt):
             os._exit(130)
-        where = traceback.format_exc()
+        where = "".join(traceback.format_exception(error))
         lines.end()
         send("error", _portable(error, where))
 

@@ -131,6 +131,21 @@ def test_what_a_library_prints_of_an_error_has_no_traceback(printing: str, told:
     assert "Traceback (most recent call last):" in shown and told.splitlines()[-1] in shown
 
 
+@pytest.mark.parametrize(
+    "printing",
+    [
+        "print(traceback.format_exc(), file=sys.stderr)",
+        "warnings.warn('at:\\n' + ''.join(traceback.format_exception(*sys.exc_info())))",
+        "logging.basicConfig(filename='/dev/stderr'); logging.error('at', exc_info=True)",
+    ],
+)
+def test_so_it_is_where_code_has_set_a_stream_of_its_own(printing: str, tmp_path: Path) -> None:
+    code = "import codecs, logging, traceback, warnings\n    sys.stderr = codecs.getwriter('utf-8')(sys.stderr.buffer)"
+    done = ended("lsu_seg", f"{code}\n    try: fail()\n    except ValueError: {printing}", tmp_path)
+    assert done.returncode == 0 and "ValueError: of a library" in done.stderr
+    assert "Traceback" not in done.stderr and "File" not in done.stderr
+
+
 def test_a_package_for_another_numpy_is_named(tmp_path: Path) -> None:
     """numpy's own words do not say which it is. The error is printed by compiled code, as here."""
     (tmp_path / "of_old.py").write_text(

@@ -193,7 +193,7 @@ class Tee:  # without most of a stream's methods
     def __init__(self, stream):
         self.stream = stream
     def write(self, text):
-        return self.stream.write(text)
+        self.stream.write(text)
 sys.{name} = Tee(sys.{name})
 """)
     code = """
@@ -217,6 +217,18 @@ lsu_seg.cli.main(["--help"])
 STREAMS = {
     "a new stream": "sys.stderr = io.TextIOWrapper(sys.stderr.buffer, encoding='utf-8', line_buffering=True)",
     "the other one": "sys.stderr = sys.stdout",
+    "a writer of bytes": "import codecs; sys.stderr = codecs.getwriter('utf-8')(sys.stderr.buffer)",
+    "one without attributes": """
+class Tee:
+    __slots__ = ('stream',)
+    def __init__(self, stream):
+        self.stream = stream
+    def write(self, text):
+        self.stream.write(text)
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+sys.stderr = Tee(sys.stderr)
+""",
     "rich": "import logging, rich.logging; logging.basicConfig(handlers=[rich.logging.RichHandler()], force=True)",
 }
 
