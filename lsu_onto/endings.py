@@ -88,8 +88,10 @@ def _broken(error: BaseException) -> str | None:
     packages = modules()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
         return None
-    if isinstance(error, SyntaxError) and (package := _installed_as(error.filename or "")):  # the last frame imports it
-        return package
+    if isinstance(error, SyntaxError):  # its last frame is the import
+        file = error.filename or ""
+        if package := _installed_as(file) or next((part for part in Path(file).parts if part in packages), None):
+            return package
     for frame, _ in traceback.walk_tb(error.__traceback__):
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         installed = package in packages or _installed_as(frame.f_code.co_filename)

@@ -22,8 +22,8 @@ _SHOWN = 3
 _COMPILED = (".pyx", ".pxi", ".pxd")
 """Of Cython, which names a file of an installed package as it was called where that was built."""
 _PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
-_WHOLE = re.compile(r"Traceback[^\n]*\(most recent call last\):\s+File ")
-"""A traceback that is printed at once: Python itself writes one line by line."""
+_WHOLE = re.compile(r'^(?:Original )?Traceback[^\n]*\(most recent call last\):(?:\n[ \t]+|  )File ".+\n', re.M)
+"""A traceback that is printed at once, and not quoted in a line: Python itself writes one line by line."""
 
 
 def fault(error: BaseException, program: str, goes_on: bool = False) -> str | None:

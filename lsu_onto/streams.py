@@ -1,5 +1,5 @@
-"""The standard streams of both programs: there, able to take any text, not turned round by names of files, and without
-the tracebacks that libraries print."""
+"""The standard streams of both programs: there, able to take any text, not turned round by names of files; and standard
+error without the tracebacks that libraries print."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def mend_streams() -> None:
             if number == 2:
                 flush = partial(type(stream).flush, stream)
                 vars(stream).update(write=_unless_full(write, 0), flush=_unless_full(flush, None))
-            leave_out_tracebacks(stream)
+                leave_out_tracebacks(stream)
 
 
 def _open_nothing() -> int:

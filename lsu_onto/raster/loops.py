@@ -7,7 +7,6 @@ reading some hundred labels without it, so it is imported when a process has rea
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import threading
 import zlib
 from functools import lru_cache
@@ -18,7 +17,15 @@ from numpy.typing import NDArray
 
 from lsu_onto.errors import uninterrupted
 
-fast_zlib: Any = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else zlib
+
+def _inflater() -> Any:
+    try:
+        return importlib.import_module("isal.isal_zlib")
+    except Exception:  # not installed; or damaged, of another Python, or a file of one's own: zlib gives the same bytes
+        return zlib
+
+
+fast_zlib: Any = _inflater()
 """ISA-L under zlib's names, or else zlib."""
 
 WORTH = 512 << 20

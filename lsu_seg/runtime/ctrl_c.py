@@ -108,7 +108,7 @@ def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
 
 def spawn_as_the_program_is() -> None:
     """Have processes that are spawned from now on look for modules where the program does, and tell of errors so."""
-    util._args_from_interpreter_flags = lambda: ["-P", *_flags()]  # type: ignore[attr-defined]
+    util._args_from_interpreter_flags = _as_this_one  # type: ignore[attr-defined]
     spawn.get_command_line = _tells_of_errors
     multiprocessing.set_forkserver_preload(["__main__", _FIRST])
     SemLock._cleanup = _clean_up  # type: ignore[attr-defined]
@@ -123,10 +123,15 @@ def _blocked(start: Callable[[], T]) -> T:
 
 
 _flags = util._args_from_interpreter_flags  # type: ignore[attr-defined]
-"""And `-P`: a file in the current folder may have the name of a module of Python, and is not looked for there."""
 _command_line = spawn.get_command_line
 _spawn = util.spawnv_passfds
 _unlink = SemLock._cleanup  # type: ignore[attr-defined]
+
+
+def _as_this_one() -> list[str]:
+    """Python's options for a process that is spawned: a file in the current folder may have the name of a module."""
+    looks_there = {"", os.getcwd()} & set(sys.path)  # noqa: PTH109 - as Python writes it
+    return list(_flags()) if looks_there else ["-P", *_flags()]
 
 
 def _tells_of_errors(**options: Any) -> list[str]:

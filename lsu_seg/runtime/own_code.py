@@ -157,10 +157,11 @@ def _complete_streams() -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, TypeError, ValueError):  # it takes none, or is closed
+            if stream is sys.stderr:
+                leave_out_tracebacks(stream)
             for name, result in (("flush", None), ("isatty", False)):
                 if not hasattr(stream, name):
                     object.__setattr__(stream, name, partial(_return, result))
-            leave_out_tracebacks(stream)
 
 
 def _return(result: T) -> T:

@@ -146,6 +146,13 @@ def test_so_it_is_where_code_has_set_a_stream_of_its_own(printing: str, tmp_path
     assert "Traceback" not in done.stderr and "File" not in done.stderr
 
 
+def test_a_traceback_that_a_file_quotes_is_shown(tmp_path: Path) -> None:
+    said = 'the tool said: Traceback (most recent call last): File "label.py", line 3, in main'
+    for stream in ("stdout", "stderr"):
+        done = ended("lsu_onto", f"print({said!r}, 'and more\\n    of it', file=sys.{stream})", tmp_path)
+        assert f"{said} and more\n    of it" in getattr(done, stream)
+
+
 def test_a_package_for_another_numpy_is_named(tmp_path: Path) -> None:
     """numpy's own words do not say which it is. The error is printed by compiled code, as here."""
     (tmp_path / "of_old.py").write_text(

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+import lsu_seg
 from helpers.tiny import model_config
 from lsu_seg.errors import ConfigError
 from lsu_seg.openmmlab.config import load_config
@@ -213,6 +215,24 @@ if __name__ == "__main__":
         (tmp_path / f"{name}.py").write_text("raise OSError('this is no module of Python')\n")
     done = subprocess.run([sys.executable, begin], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "loads images\n", "")
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_what_is_spawned_by_a_program_that_is_not_installed_finds_it(method: str) -> None:
+    """`python -m lsu_seg` in a clone."""
+    code = f"""
+import multiprocessing
+from lsu_seg.runtime.ctrl_c import held_back
+look = "import sys; print('lsu_seg.spawned' in sys.modules, flush=True)"
+process = multiprocessing.get_context("{method}").Process(target=exec, args=(look,))
+held_back(process.start, lambda: "{method}")
+process.join()
+"""
+    root = Path(lsu_seg.__file__).parent.parent
+    command = [sys.executable, "-S", "-c", code]  # with the packages, and without what says where clones are
+    environment = {**os.environ, "PYTHONPATH": sysconfig.get_paths()["purelib"]}
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
 def test_semaphores_that_somebody_else_has_removed() -> None:
