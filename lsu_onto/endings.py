@@ -25,8 +25,10 @@ class Ending(click.ClickException):
         self.exit_code = code  # type: ignore[misc]  # as click's own UsageError does
 
     def show(self, file: Any = None) -> None:
-        with contextlib.suppress(OSError, ValueError):  # of a full stream: the exit code is all that is left to say
-            click.echo(self.message, file=file, err=file is None)
+        stream = file or sys.stderr  # without click's own look at it, which a stream of the user's may not stand
+        with contextlib.suppress(OSError, ValueError):  # of a full one: the exit code is all that is left to say
+            stream.write(f"{self.message}\n")
+            stream.flush()
 
 
 def ending(error: BaseException, command: click.Command | None = None) -> Ending | None:

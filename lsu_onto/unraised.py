@@ -69,6 +69,8 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
     """Whether it is told, or need not be."""
     if error is None or isinstance(error, SystemExit) or sys.stderr is None:
         return True
+    if isinstance(error, BrokenPipeError) and error.filename is None:  # at the end, of output that nobody reads
+        return True
     if isinstance(error, KeyboardInterrupt):  # Python would print it, and forget that somebody wants to stop
         with contextlib.suppress(RuntimeError):  # while Python ends, no thread starts
             threading.Thread(target=_interrupt, daemon=True).start()

@@ -159,9 +159,17 @@ def _complete_streams() -> None:
         with contextlib.suppress(AttributeError, TypeError, ValueError):  # it takes none, or is closed
             if stream is sys.stderr:
                 leave_out_tracebacks(stream)
+            else:
+                object.__setattr__(stream, "write", partial(_write_text, stream.write))
             for name, result in (("flush", None), ("isatty", False)):
                 if not hasattr(stream, name):
                     object.__setattr__(stream, name, partial(_return, result))
+
+
+def _write_text(write: Callable[[str], Any], text: str) -> Any:
+    if not isinstance(text, str):  # by which click finds out what kind of stream it is
+        raise TypeError(f"write() takes a text, not {type(text).__name__}")
+    return write(text)
 
 
 def _return(result: T) -> T:

@@ -193,6 +193,7 @@ def test_a_damaged_stream_gives_the_same_bytes_or_the_same_refusal_however_it_is
 def test_without_a_working_isal_labels_are_read_all_the_same(file: str, tmp_path: Path) -> None:
     """A file of one's own, or a compiled part that cannot be loaded."""
     (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).with_name("__init__.py").touch()
     (tmp_path / file).write_text("raise ImportError('isal_zlib.so: file too short')\n")
     code = f"import sys, zlib; sys.path.insert(0, {str(tmp_path)!r})\n"
     code += "from lsu_onto.raster.loops import fast_zlib; print(fast_zlib is zlib)"
