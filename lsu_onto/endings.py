@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 import traceback
 from importlib.util import find_spec
@@ -26,9 +27,12 @@ class Ending(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         stream = file or sys.stderr  # without click's own look at it, which a stream of the user's may not stand
-        with contextlib.suppress(OSError, ValueError):  # of a full one: the exit code is all that is left to say
+        try:
             stream.write(f"{self.message}\n")
             stream.flush()
+        except (OSError, ValueError, AttributeError):  # it is full, and all that is left is the exit code; or closed
+            with contextlib.suppress(OSError):
+                os.write(2, f"{self.message}\n".encode("utf-8", "backslashreplace"))
 
 
 def ending(error: BaseException, command: click.Command | None = None) -> Ending | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 import re
+import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from lsu_seg.errors import ConfigError, no_file
 from lsu_seg.openmmlab.bases import check_bases, check_put_in, place_of
 from lsu_seg.openmmlab.keys import check_keys, check_option
 from lsu_seg.openmmlab.text_configs import check_text_config
+from lsu_seg.runtime.streams import complete_streams
 
 LOAD = ("LoadTaxImage", "LoadTaxAnnotations", "PackTaxInputs")
 """The pipeline of datasets for which a config has none: images and labels as they are stored."""
@@ -48,6 +50,7 @@ def load_config(
         raise ConfigError(no_file("config", path))
     check_text_config(Path(path))
     check_bases(Path(path))
+    streams = sys.stdout, sys.stderr
     try:
         cfg = Config.fromfile(path)
     except (Exception, SystemExit) as e:  # a config is a program, and fails like one
@@ -82,6 +85,8 @@ def load_config(
         said = re.sub(rf"{re.escape(tempfile.gettempdir())}/tmp\w+/tmp\w+\.(py|json|ya?ml)", "mmengine's copy", said)
         said = said.replace("(<unknown>, line", "(line") or ("without a word" if where else _line(e, path))
         raise ConfigError(f"{path} cannot be read: {type(e).__name__}: {said}{where}") from e
+    finally:
+        complete_streams(streams)
     if data_root is not None:
         old = cfg.get("data_root")
         if not old:

@@ -13,17 +13,15 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
-from lsu_onto import leave_out_tracebacks, open_to_read, without_traceback
+from lsu_onto import open_to_read, without_traceback
 from lsu_seg.errors import TeacherError, UserError, did_you_mean, no_file
 from lsu_seg.runtime.home import at_home
-
-T = TypeVar("T")
+from lsu_seg.runtime.streams import complete_streams
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -145,35 +143,8 @@ def run(code: Callable[[], Any], what: str) -> Any:
         raise TeacherError(f"{what}: {failure(e)}") from e
     finally:
         os.chdir(folder)
-        if (sys.stdout, sys.stderr) != streams:
-            _complete_streams()
+        complete_streams(streams)
     raise TeacherError(message)  # outside of the `except`: what is made of an exit ends the program as well
-
-
-def _complete_streams() -> None:
-    """Have what a user's code has put in the place of a standard stream, to write it to a log as well, do as that did.
-
-    click, rich and mmengine call methods that it may lack, hours later.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, TypeError, ValueError):  # it takes none, or is closed
-            if stream is sys.stderr:
-                leave_out_tracebacks(stream)
-            else:
-                object.__setattr__(stream, "write", partial(_write_text, stream.write))
-            for name, result in (("flush", None), ("isatty", False)):
-                if not hasattr(stream, name):
-                    object.__setattr__(stream, name, partial(_return, result))
-
-
-def _write_text(write: Callable[[str], Any], text: str) -> Any:
-    if not isinstance(text, str):  # by which click finds out what kind of stream it is
-        raise TypeError(f"write() takes a text, not {type(text).__name__}")
-    return write(text)
-
-
-def _return(result: T) -> T:
-    return result
 
 
 def failure(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from rich.progress import (
 )
 
 from lsu_onto import leave_out_tracebacks
+from lsu_seg.runtime.streams import complete_streams
 
 _Item = TypeVar("_Item")
 _AFTER_S, _INTERVAL_S = 2.0, 10.0
@@ -56,6 +57,7 @@ class _Bars(Progress):
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
     """`with progress("labels", 100) as advance: … advance(1, "3 img/s")`. Writes to stderr, on rank 0 only."""
+    complete_streams()
     if not _is_main_process():
         yield lambda n=1, note="": None
     elif _relay is not None:

@@ -77,7 +77,9 @@ class Views:
             raise TeacherError(f"scales are {scales}; expected {_EXPECTED['scales']}")
         if len(set(scales)) < len(scales) or len(set(flips)) < len(flips):
             raise TeacherError(f"scales {scales} and flips {flips} name a view twice; name each once")
-        if window is not None and (len(window) != 2 or any(n < MULTIPLE or n % MULTIPLE for n in window)):
+        if window is not None and (
+            len(window) != 2 or any(not MULTIPLE <= n <= _WIDEST or n % MULTIPLE for n in window)
+        ):
             raise TeacherError(f"window is {window}; expected {_EXPECTED['window']}")
         if not 0 <= overlap <= 0.9:
             raise TeacherError(f"overlap is {overlap}; expected {_EXPECTED['overlap']}")
@@ -95,10 +97,13 @@ class Views:
 _SMALLEST, _LARGEST = 0.01, 10.0
 """Of scales: with one in percent, such as 50, windows would not come to an end."""
 
+_WIDEST = 65536
+"""Of windows: no image is larger, and images are filled up to a window."""
+
 _EXPECTED = {
     "scales": "positive numbers in a list, such as [0.5, 1, 1.5], or [1]; each from 0.01 to 10",
     "flips": "a list of true and false: [false, true], or [false] for no mirrored view",
-    "window": f"(height, width), multiples of {MULTIPLE}, such as (512, 512), or None",
+    "window": f"(height, width), multiples of {MULTIPLE}, such as (512, 512), none above {_WIDEST}; or None",
     "overlap": "0..0.9, the share of a window that the next sees too",
     "memory": "GiB for the views' evidence, such as 2, or None for no bound",
     "keep_windows": "true or false",
