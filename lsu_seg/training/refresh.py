@@ -21,7 +21,7 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner import EpochBasedTrainLoop
 
-from lsu_onto import make_folder
+from lsu_onto import make_folder, ran_out
 from lsu_seg.data.compound import compound_of
 from lsu_seg.data.datasets import TaxDataset
 from lsu_seg.openmmlab.registry import HOOKS, register
@@ -80,7 +80,13 @@ class TeacherRefreshHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         self._model = getattr(runner.model, "module", runner.model)
-        self._average = MomentumAnnealingEMA(self._model, self.momentum, update_buffers=True)
+        try:
+            self._average = MomentumAnnealingEMA(self._model, self.momentum, update_buffers=True)
+        except RuntimeError as error:  # so of one of TorchScript
+            if ran_out(error):
+                raise
+            said = f"the TeacherRefreshHook labels with a mean of the weights: the model cannot be copied ({error})"
+            raise DisagreementError(said) from error
         self._check(runner)
         if is_distributed():
             # One rank may have to wait for another's images longer than the timeout of training's process group.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -180,6 +181,12 @@ def test_it_is_refused_where_it_could_do_nothing(tmp_path: Path) -> None:
     for wrong in (dict(every=0), dict(momentum=0.0)):
         with pytest.raises(DisagreementError, match="expected"):
             train(refreshing(tmp_path, **wrong), quiet=True)
+
+
+def test_a_model_that_cannot_be_copied_is_refused() -> None:
+    runner = SimpleNamespace(model=torch.jit.script(torch.nn.Conv2d(3, 2, 1)))
+    with pytest.raises(DisagreementError, match=r"mean of the weights: the model cannot be copied \(requires_grad_"):
+        TeacherRefreshHook(every=1).before_train(runner)
 
 
 def test_two_ranks_label_together(server: Server, tmp_path: Path) -> None:
