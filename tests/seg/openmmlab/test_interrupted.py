@@ -235,6 +235,13 @@ process.join()
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
+def test_what_is_spawned_cannot_know_a_file_of_a_network() -> None:
+    """Its classes may be those of a pipeline, too."""
+    code = "import lsu_seg.spawned; raise ModuleNotFoundError('no module', name='net_33188bc9ee07')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("error: a process that is spawned to load images cannot import `net.py`, whose class")
+
+
 def test_semaphores_that_somebody_else_has_removed() -> None:
     """As systemd does where a user logs out: Python would print a traceback of each, twice."""
     code = """
