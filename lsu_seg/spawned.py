@@ -22,7 +22,7 @@ _OWN = re.compile(r"(\w+)_[0-9a-f]{12}")
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if isinstance(error, ModuleNotFoundError) and (own := _OWN.fullmatch(error.name or "")):
         sys.stderr.write(
-            f"error: a process that is spawned to load images cannot import `{own[1]}.py`, whose class the datasets use:"
+            f"error: a process that is spawned to load images cannot import `{own[1]}.py`, whose class a dataset uses:"
             " put that into a module of `custom_imports`, or set `env_cfg.mp_cfg.mp_start_method = 'fork'`\n"
         )
         return
