@@ -122,7 +122,9 @@ def leave_out_tracebacks(stream: Any) -> None:
     >>> class Kept(io.StringIO): ...
     >>> stream = Kept()
     >>> lsu_onto.leave_out_tracebacks(stream)
-    >>> _ = stream.write('at 3:\\nTraceback (most recent call last):\\n  File "<f>", line 1, in f\\nKeyError: 3\\n')
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", LSU_TRACEBACK=""):
+    ...     _ = stream.write('at 3:\\nTraceback (most recent call last):\\n  File "<f>", line 1, in f\\nKeyError: 3\\n')
     >>> stream.getvalue()
     'at 3:\\nKeyError: 3\\n'
     """

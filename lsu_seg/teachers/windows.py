@@ -97,7 +97,7 @@ class Views:
 _SMALLEST, _LARGEST = 0.01, 10.0
 """Of scales: with one in percent, such as 50, windows would not come to an end."""
 
-_WIDEST = 65536
+_WIDEST = 1 << 20
 """Of windows: no image is larger, and images are filled up to a window."""
 
 _EXPECTED = {

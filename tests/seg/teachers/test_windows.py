@@ -281,7 +281,7 @@ def test_a_model_whose_values_lie_on_no_grid_cannot_be_put_together() -> None:
         (dict(flips=["false"]), r"flips are \['false'\]; expected a list of true and false: "),
         (dict(scales=(1, 1)), "names? a view twice"),
         (dict(window=(500, 512)), "multiples of 32"),
-        (dict(window=(32, 1 << 25)), r"window is \(32, 33554432\); expected .*, none above 65536"),
+        (dict(window=(32, 1 << 25)), r"window is \(32, 33554432\); expected .*, none above 1048576"),
         (dict(window=512), r"window is 512; expected \(height, width\), multiples of 32, such as \(512, 512\)"),
         (dict(window=(64.5, 64)), r"window is \(64.5, 64\); expected"),
         (dict(overlap=None), "overlap is None; expected"),

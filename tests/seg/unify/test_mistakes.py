@@ -151,7 +151,7 @@ def test_the_demo_draws_nothing_for_a_config_with_a_mistake(tmp_path: Path, chan
         ("val_dataloader.dataset.pipeline", [dict(type="Resize")], "`val_dataloader.dataset.pipeline.0"),
         ("train_dataloader.dataset.pipeline", 3, "`train_dataloader.dataset.pipeline` is 3; expected a list"),
         ("val_dataloader.dataset.pipeline", [3], "`val_dataloader.dataset.pipeline.0` is 3; expected a transform"),
-        ("env_cfg.mp_cfg", 3, "`env_cfg` cannot be used as it is"),
+        ("env_cfg.mp_cfg", 3, "`env_cfg.mp_cfg` is 3; expected `dict("),
     ],
 )
 def test_what_cannot_be_built_shows_before_there_is_any_data(
