@@ -8,14 +8,13 @@ import os
 import sys
 import traceback
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lsu_onto.errors import UserError, interruption, ran_out, visible, without_traceback
-from lsu_onto.packages import EXTRAS, REQUIRED, modules
+from lsu_onto.packages import EXTRAS, REQUIRED, installed_as, modules
 
 
 class Ending(click.ClickException):
@@ -96,20 +95,14 @@ def _broken(error: BaseException) -> str | None:
         return None
     if isinstance(error, SyntaxError):  # its last frame is the import
         file = error.filename or ""
-        if package := _installed_as(file) or next((part for part in Path(file).parts if part in packages), None):
+        if package := installed_as(file) or next((part for part in Path(file).parts if part in packages), None):
             return package
     for frame, _ in traceback.walk_tb(error.__traceback__):
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        installed = package in packages or _installed_as(frame.f_code.co_filename)
+        installed = package in packages or installed_as(frame.f_code.co_filename)
         if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg"):
             return package
     return None
-
-
-def _installed_as(filename: str) -> str:
-    """The package that a file belongs to, by where pip and Debian install packages; else ""."""
-    places = pairwise(Path(filename).parts)
-    return next((Path(name).stem for folder, name in places if folder in ("site-packages", "dist-packages")), "")
 
 
 def need_current_folder() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lsu_onto.errors import TRACEBACK, without_traceback
-from lsu_onto.packages import modules
+from lsu_onto.packages import installed_as, modules
 from lsu_onto.start import VARIABLE, in_its_place
 
 _OURS = ("lsu_onto", "lsu_seg")
@@ -104,7 +104,7 @@ def _is_generated(filename: str) -> bool:
 
 def _is_users(filename: str) -> bool:
     """Whether a file belongs neither to us, nor to Python, nor to an installed package."""
-    if filename.startswith("<") or _package(filename) or filename in _started_by():
+    if filename.startswith("<") or _package(filename) or installed_as(filename) or filename in _started_by():
         return False
     if _is_generated(filename) or (filename.endswith(_COMPILED) and not os.path.exists(filename)):  # noqa: PTH110 (Path raises)
         return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
 EXTRAS = {
     "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
     "mask2former": ("mmdet",),
@@ -32,3 +35,13 @@ def modules() -> set[str]:
     (True, False)
     """
     return {module for several in (REQUIRED, OTHERS, *EXTRAS.values()) for module in several}
+
+
+def installed_as(filename: str) -> str:
+    """The package that a file belongs to, by where pip and Debian install packages; else "".
+
+    >>> installed_as("lib/python3/dist-packages/numpy/core/a.py"), installed_as("nets/net.py")
+    ('numpy', '')
+    """
+    places = pairwise(Path(filename).parts)
+    return next((Path(name).stem for folder, name in places if folder in ("site-packages", "dist-packages")), "")
