@@ -43,5 +43,7 @@ def installed_as(filename: str) -> str:
     >>> installed_as("lib/python3/dist-packages/numpy/core/a.py"), installed_as("nets/net.py")
     ('numpy', '')
     """
-    places = pairwise(Path(filename).parts)
-    return next((Path(name).stem for folder, name in places if folder in ("site-packages", "dist-packages")), "")
+    for folder, name in pairwise(Path(filename).parts):
+        if folder in ("site-packages", "dist-packages") or folder.endswith(".egg"):
+            return Path(name).stem
+    return ""
