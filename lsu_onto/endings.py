@@ -95,7 +95,7 @@ def _broken(error: BaseException) -> str | None:
         return None
     if isinstance(error, SyntaxError):  # its last frame is the import
         file = error.filename or ""
-        if package := installed_as(file) or next((part for part in Path(file).parts if part in packages), None):
+        if package := installed_as(file) or next((name for name in packages if _lies_in(file, name)), None):
             return package
     for frame, _ in traceback.walk_tb(error.__traceback__):
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
@@ -103,6 +103,12 @@ def _broken(error: BaseException) -> str | None:
         if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg"):
             return package
     return None
+
+
+def _lies_in(filename: str, package: str) -> bool:
+    """Whether a file is one of a package that is imported, wherever that lies."""
+    own = Path(getattr(sys.modules.get(package), "__file__", None) or "")
+    return own.name.startswith("__init__.") and Path(filename).is_relative_to(own.parent)
 
 
 def need_current_folder() -> None:

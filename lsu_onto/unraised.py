@@ -1,7 +1,7 @@
-"""What Python and its libraries print with a traceback: errors in destructors, threads and processes, and logs.
+"""What Python and its libraries print with a traceback: errors in destructors, threads, processes, warnings and logs.
 
-Nobody can catch these errors. They are told as those that end a command; see `endings.py` and `faults.py`. Of other
-texts that hold a traceback `streams.py` takes care, where they are written.
+Nobody can catch these errors. They are told as those that end a command; see `endings.py` and `faults.py`. Texts that
+libraries make of an error lose their traceback here; those made otherwise, in `streams.py`, where they are written.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
     """Whether it is told, or need not be."""
     if error is None or isinstance(error, SystemExit) or sys.stderr is None:
         return True
-    if isinstance(error, BrokenPipeError) and error.filename is None:  # at the end, of output that nobody reads
+    if goes_on and isinstance(error, BrokenPipeError) and error.filename is None:  # of output that nobody reads
         return True
     if isinstance(error, KeyboardInterrupt):  # Python would print it, and forget that somebody wants to stop
         with contextlib.suppress(RuntimeError):  # while Python ends, no thread starts
@@ -107,7 +107,7 @@ def _being_imported() -> str:
 def _of_log(handler: logging.Handler, record: logging.LogRecord) -> str:
     """What a library logs, as torch does of a cache that is damaged; files keep its traceback."""
     error = record.exc_info[1] if record.exc_info else None
-    file = getattr(handler, "baseFilename", "/dev/")
+    file = getattr(handler, "baseFilename", "/dev/")  # of a handler that writes to no file, as for a terminal
     kept = not file.startswith(("/dev/", "/proc/")) or type(handler).__module__ == "logging.handlers"
     if error is not None and not kept and not _is_shown(error):
         record = copy.copy(record)

@@ -40,10 +40,9 @@ def check_parts(cfg: Config) -> None:
     if scope is not None and not (isinstance(scope, str) and scope):
         raise ConfigError(f"`default_scope` is {scope!r}; expected a package's name: write `default_scope = 'mmseg'`")
     environment = cfg.get("env_cfg") or {}
-    parts = {f"env_cfg.{key}": value for key, value in environment.items()} if isinstance(environment, dict) else {}
-    for path in ("env_cfg", "env_cfg.mp_cfg", "env_cfg.dist_cfg"):
-        if not isinstance(value := {"env_cfg": environment, **parts}.get(path), (dict, NoneType)):
-            raise ConfigError(f"`{path}` is {value!r}; expected `dict(…)`")
+    _need_dict("env_cfg", environment)
+    for key in ("mp_cfg", "dist_cfg"):
+        _need_dict(f"env_cfg.{key}", environment.get(key) or {})
     if own := cfg.get("custom_imports"):
         names = own.get("imports") if isinstance(own, dict) else None
         if not all(isinstance(name, str) for name in (names if isinstance(names, (list, tuple)) else [names])):
@@ -197,6 +196,11 @@ def _several(part: Any) -> list[Any]:
     return list(part) if isinstance(part, (list, tuple)) else [part] if part else []
 
 
+def _need_dict(path: str, part: Any) -> None:
+    if not isinstance(part, dict):
+        raise ConfigError(f"`{path}` is {part!r}; expected `dict(…)`")
+
+
 def _check_loader(key: str, loader: Any) -> None:
     """A dataloader makes some mistakes known only when the first batch is loaded, in the validation after hours."""
     if not (isinstance(loader, dict) and isinstance(loader.get("dataset"), dict)):
@@ -204,7 +208,8 @@ def _check_loader(key: str, loader: Any) -> None:
     for name, least in (("batch_size", 1), ("num_workers", 0)):
         if not _is_count(loader.get(name, least), least):
             raise ConfigError(f"`{key}.{name}` is {loader[name]!r}; expected a whole number, {least} or more")
-    if not _is_count(batches := 1 if loader.get("num_batch_per_epoch") is None else loader["num_batch_per_epoch"], 1):
+    batches = loader.get("num_batch_per_epoch")
+    if batches is not None and not _is_count(batches, 1):
         raise ConfigError(f"`{key}.num_batch_per_epoch` is {batches!r}; expected a whole number, 1 or more")
     if loader.get("num_workers", 0) > _MOST_WORKERS:
         raise ConfigError(f"`{key}.num_workers` is {loader['num_workers']}; expected {_MOST_WORKERS} or fewer")

@@ -100,18 +100,13 @@ def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
         return start()
     if method() == "fork":
         return _blocked(start)
-    spawn_as_the_program_is()
-    resource_tracker.ensure_running()  # else it is started with them, and lets Ctrl-C through again
-    util.spawnv_passfds = lambda *program: _blocked(lambda: _spawn(*program))
-    return start()  # not blocked: handing over what is to be done waits for ever for a process that has been killed
-
-
-def spawn_as_the_program_is() -> None:
-    """Have processes that are spawned from now on look for modules where the program does, and tell of errors so."""
     util._args_from_interpreter_flags = _as_this_one  # type: ignore[attr-defined]
+    resource_tracker.ensure_running()  # else it is started with them, and lets Ctrl-C through again
     spawn.get_command_line = _tells_of_errors
     multiprocessing.set_forkserver_preload(["__main__", _FIRST])
+    util.spawnv_passfds = lambda *program: _blocked(lambda: _spawn(*program))
     SemLock._cleanup = _clean_up  # type: ignore[attr-defined]
+    return start()  # not blocked: handing over what is to be done waits for ever for a process that has been killed
 
 
 def _blocked(start: Callable[[], T]) -> T:

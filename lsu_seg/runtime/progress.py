@@ -49,9 +49,8 @@ class _Bars(Progress):
 
     def start(self) -> None:
         super().start()
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, FileProxy):
-                leave_out_tracebacks(stream)
+        if isinstance(sys.stderr, FileProxy):  # which takes texts to pieces
+            leave_out_tracebacks(sys.stderr)
 
 
 @contextmanager
