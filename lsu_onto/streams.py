@@ -76,6 +76,10 @@ def mend_streams() -> None:
                 flush = partial(type(stream).flush, stream)
                 vars(stream).update(write=_unless_full(write, 0), flush=_unless_full(flush, None))
                 leave_out_tracebacks(stream)
+    for name in ("COLUMNS", "LINES"):  # rich takes `²` for a number, which Python does not read
+        value = os.environ.get(name, "")
+        if value.isdigit() and not (value.isdecimal() and len(value) < 6):
+            del os.environ[name]
 
 
 def _open_nothing() -> int:

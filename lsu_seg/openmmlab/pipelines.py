@@ -13,6 +13,7 @@ from lsu_onto import ran_out
 from lsu_seg.errors import ConfigError, UserError
 from lsu_seg.openmmlab.failures import said_by, short
 from lsu_seg.openmmlab.frames import frames_of, is_of_stack
+from lsu_seg.runtime.ctrl_c import leave_to_first_process
 
 
 def run_pipeline(pipeline: Callable[[dict[str, Any]], Any], info: dict[str, Any], name: str) -> Any:
@@ -26,6 +27,16 @@ def run_pipeline(pipeline: Callable[[dict[str, Any]], Any], info: dict[str, Any]
     """
     with _refused(name, info.get("img_path", "")):
         return pipeline(info)
+
+
+def begin_to_load(given: Callable[[int], None] | None, number: int) -> None:
+    """What a process that loads images does first; one that is spawned imports this module for it.
+
+    Args:
+        given: what the config has it do then.
+        number: of the process.
+    """
+    leave_to_first_process(given, number)
 
 
 _mixed, _prepared = MultiImageMixDataset.__getitem__, BaseDataset.prepare_data

@@ -36,14 +36,16 @@ from lsu_seg.errors import ConfigError, UserError, no_file
 from lsu_seg.openmmlab.arguments import check_arguments
 from lsu_seg.openmmlab.config import hooks_of, is_type
 from lsu_seg.openmmlab.failures import named, said_by
+from lsu_seg.openmmlab.frames import frames_of
 from lsu_seg.openmmlab.mmdet import check_mmdet
 from lsu_seg.openmmlab.parts import check_parts, models_in, weights_in
+from lsu_seg.openmmlab.pipelines import begin_to_load
 from lsu_seg.openmmlab.recompute import recompute_in_backward
 from lsu_seg.openmmlab.sharding import Sharding, gather, is_sharded, release
 from lsu_seg.openmmlab.stated_classes import stated_classes
 from lsu_seg.openmmlab.weights import AGAIN, adopt, check_finite, check_kind, check_weights, readable
 from lsu_seg.runtime.allocator import keep_freed_memory
-from lsu_seg.runtime.ctrl_c import expect_their_end, held_back, leave_to_first_process, second_ends_at_once
+from lsu_seg.runtime.ctrl_c import expect_their_end, held_back, second_ends_at_once
 from lsu_seg.runtime.launch import join_ranks
 
 _BEGINS = {"before_train": "train", "before_val": "val", "before_test": "test"}
@@ -125,7 +127,7 @@ class RankedRunner(Runner):
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader[Any]:
         loader: DataLoader[Any] = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader.num_workers:
-            loader.worker_init_fn = functools.partial(leave_to_first_process, loader.worker_init_fn)
+            loader.worker_init_fn = functools.partial(begin_to_load, loader.worker_init_fn)
             begin: Any = loader._get_iterator  # which starts them
             method = (loader.multiprocessing_context or multiprocessing).get_start_method  # asked when they start
             loader.begun = weakref.WeakSet()
@@ -421,6 +423,13 @@ def _begin(start: Callable[[], Any], method: Callable[[], str], begun: weakref.W
         workers = held_back(start, method)
         begun.add(workers)
         return workers
+    except KeyboardInterrupt as error:
+        for workers in (frame.f_locals.get("self") for frame in frames_of(error)):
+            if hasattr(workers, "_workers_status"):  # as garbage, they would end as any that fail
+                begun.add(workers)
+            elif isinstance(workers, _MultiProcessingDataLoaderIter):
+                workers._shutdown = True  # its destructor needs what is not there yet; Python ends its processes
+        raise
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"a data loader of the config cannot start its processes: {said_by(error)}") from error
     except EOFError as error:  # `mp_start_method = 'forkserver'`

@@ -23,6 +23,8 @@ from lsu_seg.openmmlab.registry import HOOKS, TRANSFORMS, register
 from lsu_seg.openmmlab.sharding import whole
 
 _GAP, _HEAD = 4, 14
+_WIDEST = 8192
+"""Pixels of an image in a picture: the largest images of street datasets have about as many."""
 
 
 @register(HOOKS)
@@ -40,7 +42,8 @@ class PanelHook(Hook):
         width: of one image in a picture, in pixels.
 
     Raises:
-        ConfigError: an argument is no whole number above 0; or no dataset of the training has a taxonomy.
+        ConfigError: an argument is no whole number above 0, or `width` is above 8192; or no dataset of the training
+            has a taxonomy.
     """
 
     priority = "LOW"
@@ -49,6 +52,8 @@ class PanelHook(Hook):
         for name, value in (("every", every), ("images", images), ("width", width)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"`{name}` of the PanelHook is {value!r}; expected a whole number, 1 or more")
+        if width > _WIDEST:
+            raise ConfigError(f"`width` of the PanelHook is {width!r}; expected {_WIDEST} pixels or fewer")
         self.every, self.images, self.width = every, images, width
         self._panels: list[_Panel] = []
 

@@ -288,6 +288,18 @@ def test_streams_that_code_of_users_closes_or_nobody_has_opened_take_what_comes_
     assert (run.returncode, run.stdout, run.stderr) == (0, "more\n", "")
 
 
+@pytest.mark.parametrize(("columns", "kept"), [("²", False), ("1" * 5000, False), ("٣", True), ("120", True)])
+def test_a_width_of_the_terminal_that_is_no_number_is_none(columns: str, kept: bool) -> None:
+    """rich takes all of them for numbers."""
+    code = (
+        "import os; from lsu_onto.streams import mend_streams as mend; from rich.console import Console;"
+        "mend(); print(os.environ.get('COLUMNS', 'none'), Console().width > 0)"
+    )
+    environment = {**os.environ, "COLUMNS": columns, "PYTHONUTF8": "1"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8")
+    assert (run.returncode, run.stdout, run.stderr) == (0, f"{columns if kept else 'none'} True\n", "")
+
+
 class Cell(io.TextIOBase):
     """What a notebook has for a stream: it takes text alone, and is no file."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -141,6 +142,55 @@ def test_what_loads_images_leaves_ctrl_c_to_the_first_process() -> None:
             dict(dataset=_Dispositions([0]), sampler=sampler, batch_size=1, num_workers=workers)
         )
         assert list(loader) == [[bool(workers)]]
+
+
+class _Interrupted(torch.utils.data.Sampler[int]):
+    def __init__(self, **_: object) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[int]:
+        raise KeyboardInterrupt
+
+
+def test_processes_that_are_interrupted_while_they_are_told_what_to_do_are_ended() -> None:
+    """As garbage, spawned ones end when their queues are gone, and torch raises that wherever Python is by then."""
+    sampler = dict(type=_Interrupted)
+    loader: Any = RankedRunner.build_dataloader(
+        dict(dataset=_Dispositions([0]), sampler=sampler, batch_size=1, num_workers=1)
+    )
+    runner: Any = SimpleNamespace(_train_loop=SimpleNamespace(dataloader=loader), _val_loop=None, _test_loop=None)
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            iter(loader)
+        finally:
+            (workers,) = loader.begun
+            RankedRunner._end_workers(runner)
+    assert not workers._worker_pids_set and not workers._workers[0].is_alive()
+
+
+def test_processes_that_are_interrupted_while_another_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's destructor would fail."""
+    started: list[Any] = []
+
+    def start(process: Any) -> None:
+        if started:
+            raise KeyboardInterrupt
+        started.append(process)
+        process._start()
+
+    kind = torch.multiprocessing.get_context("fork").Process
+    monkeypatch.setattr(kind, "_start", kind.start, raising=False)
+    monkeypatch.setattr(kind, "start", start)
+    sampler = dict(type="DefaultSampler", shuffle=False)
+    loader = RankedRunner.build_dataloader(
+        dict(dataset=_Dispositions([0]), sampler=sampler, batch_size=1, num_workers=2, multiprocessing_context="fork")
+    )
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        iter(loader)
+    del interrupt
+    gc.collect()  # pytest fails where that is said
+    started[0].terminate()
+    started[0].join()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

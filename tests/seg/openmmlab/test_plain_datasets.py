@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,12 @@ def drawn(root: Path, sides: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("step", [0, 1])
-def test_an_empty_label_is_named(world: Path, tmp_path: Path, workers: int, step: int) -> None:
+@pytest.mark.parametrize(("workers", "step", "method"), [*product((0, 1), (0, 1), ("fork",)), (1, 1, "spawn")])
+def test_an_empty_label_is_named(world: Path, tmp_path: Path, workers: int, step: int, method: str) -> None:
     root = drawn(tmp_path, "22")
     (root / f"labels/{'ab'[step]}.png").write_bytes(b"")
     with pytest.raises(ConfigError) as refusal:
-        train(plain(world, root, workers), quiet=True)
+        train(plain(world, root, workers, multiprocessing_context=method if workers else None), quiet=True)
     said = str(refusal.value)
     start = f"{root}/images/{'ab'[step]}.png: `pipeline.1` of `BaseSegDataset` cannot be used as it is: "
     assert said.startswith(start) and "(it is LoadAnnotations(" in said and "Traceback" not in said

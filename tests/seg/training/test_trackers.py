@@ -86,9 +86,10 @@ def test_parts_that_are_frozen_stay_so() -> None:
     assert [part.training for part in (model, *model)] == [True, False, True]
 
 
-@pytest.mark.parametrize("change", [dict(every=0), dict(images=1.5), dict(width="wide")])
+@pytest.mark.parametrize("change", [dict(every=0), dict(images=1.5), dict(width="wide"), dict(width=8193)])
 def test_arguments_of_the_panels_that_are_wrong(change: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=f"`{next(iter(change))}` of the PanelHook is .*expected a whole number"):
+    expected = "8192 pixels or fewer" if change == {"width": 8193} else "a whole number, 1 or more"
+    with pytest.raises(ConfigError, match=f"`{next(iter(change))}` of the PanelHook is .*expected {expected}"):
         PanelHook(**change)
 
 
