@@ -1,10 +1,10 @@
 """Ontologies of segmentation datasets: read `.tax` files, check them, compile them to constraint matrices.
 
 The whole public API is `load`, `load_dataset`, `about`, `class_map`, `taxonomies`, `draw`, `read_raster`, `Palettes`,
-`Constraint`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`, `make_folder`,
-`ran_out`, `uninterrupted`, `without_traceback`, `leave_out_tracebacks`, `open_to_read`, `read_rest`, `walk`,
-`write_atomic`, `png_chunks`, `compiled_loops` and the four codes below; it needs numpy and no torch, and `read_raster`
-needs Pillow.
+`Constraint`, `Bars`, `places`, `rewrite`, `suggest_map`, `suggest_rows`, `by_name`, `first_map`, `interruption`,
+`make_folder`, `ran_out`, `uninterrupted`, `without_traceback`, `leave_out_tracebacks`, `open_to_read`, `read_rest`,
+`walk`, `write_atomic`, `png_chunks`, `compiled_loops` and the four codes below; it needs numpy and no torch,
+`read_raster` needs Pillow, and `Bars` needs rich.
 
 >>> import lsu_onto
 >>> c = lsu_onto.load("demo_town", source="demo")
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lsu_onto.algebra.between import ClassMap
+    from lsu_onto.bars import Bars
     from lsu_onto.constraint.arrays import ROW_SKIPPED, ROW_UNKNOWN, ROW_VOID, VOID, Constraint, Layout
     from lsu_onto.constraint.rows import LabelValueError
     from lsu_onto.errors import UserError, interruption, ran_out, uninterrupted, without_traceback
@@ -54,6 +55,7 @@ __all__ = [
     "ROW_UNKNOWN",
     "ROW_VOID",
     "VOID",
+    "Bars",
     "ClassMap",
     "ClassPlaces",
     "Constraint",
@@ -281,6 +283,10 @@ def __getattr__(name: str) -> Any:
         from lsu_onto import errors
 
         return getattr(errors, name)
+    if name == "Bars":
+        from lsu_onto.bars import Bars
+
+        return Bars
     if name == "leave_out_tracebacks":
         from lsu_onto.streams import leave_out_tracebacks
 

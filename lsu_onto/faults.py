@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -20,7 +21,7 @@ from lsu_onto.start import VARIABLE, in_its_place
 _OURS = ("lsu_onto", "lsu_seg")
 _SHOWN = 3
 _COMPILED = (".pyx", ".pxi", ".pxd")
-"""Of Cython, which names a file of an installed package as it was called where that was built."""
+"""Of Cython, which names a file of an installed package as it was called where that was built; it takes `.py`, too."""
 _PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
 _WHOLE = re.compile(r'^(?:Original )?Traceback[^\n]*\(most recent call last\):(?:\n[ \t]+|  )File ".+\n', re.M)
 """A traceback that is printed at once, and not quoted in a line: Python itself writes one line by line."""
@@ -48,13 +49,13 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
     way = ", from ".join(f"{_package(f.filename)}:{f.lineno}" for f in reversed(ours))
     said = " ".join(without_traceback(str(error)).split())
     shown = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    own = in_its_place()
+    why = in_its_place() or _problem()
     then = "It goes on." if goes_on else "What it was to write may be missing."
     return (
         f"{'warning' if goes_on else 'error'}: {shown[:500]}{f' ({way})' if way else ''}\n"
         f"  help: `{program}` does not expect this: it is a fault of the toolkit, or of a library that it uses. {then}"
         f" Please report it with {kept}"
-        f"{own and f', unless this is why: {own}'}"
+        f"{why and f', unless this is why: {why}'}"
     )
 
 
@@ -71,6 +72,17 @@ def _are_shown(text: str) -> bool:
 def printed(text: str) -> str:
     """What a library prints of an error, without the tracebacks that are not shown."""
     return text if not _WHOLE.search(text) or _are_shown(text) else TRACEBACK.sub("", text)
+
+
+def _problem() -> str:
+    """The first that `doctor` finds in the installation, such as an older package than is needed; or ""."""
+    with contextlib.suppress(Exception):
+        from lsu_onto.installation import examine  # slow
+
+        for finding in examine():
+            if finding.state == "problem":
+                return f"{finding.message}: {finding.fix or 'see `lsu-onto doctor`'}"
+    return ""
 
 
 def _keep(shown: str, program: str) -> str:
@@ -102,11 +114,21 @@ def _is_generated(filename: str) -> bool:
     )
 
 
+def _is_compiled(filename: str) -> bool:
+    """Whether a file is not there, and the code was compiled from it where its package was built."""
+    if os.path.exists(filename):  # noqa: PTH110 (Path raises)
+        return False
+    package = sys.modules.get(Path(filename).parts[0])
+    file = getattr(package, "__file__", None)
+    relative = isinstance(file, str) and not Path(filename).is_absolute() and Path(file).is_absolute()
+    return filename.endswith(_COMPILED) or (relative and not _is_users(str(file)))
+
+
 def _is_users(filename: str) -> bool:
     """Whether a file belongs neither to us, nor to Python, nor to an installed package."""
     if filename.startswith("<") or _package(filename) or installed_as(filename) or filename in _started_by():
         return False
-    if _is_generated(filename) or (filename.endswith(_COMPILED) and not os.path.exists(filename)):  # noqa: PTH110 (Path raises)
+    if _is_generated(filename) or _is_compiled(filename):
         return False
     # The folders of modules, and not all of `sys.prefix`: a project may lie beside its environment's `lib`
     known = sysconfig.get_paths()

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 EXTRAS = {
-    "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "matplotlib", "pycocotools"),
+    "seg": ("torch", "mmengine", "mmcv", "mmseg", "cv2", "numba", "llvmlite", "matplotlib", "pycocotools"),
     "mask2former": ("mmdet",),
     "audit": ("scipy",),
     "hf": ("transformers", "huggingface_hub"),
@@ -24,7 +24,7 @@ REQUIRED = (
 )
 """The modules that every installation has, unless pip was told `--no-deps`."""
 
-OTHERS = ("pandas", "safetensors", "tokenizers", "torchvision", "triton", "llvmlite", "cattrs")
+OTHERS = ("pandas", "safetensors", "tokenizers", "torchvision", "triton", "cattrs")
 """Modules that those import, some of them only where they are there."""
 
 

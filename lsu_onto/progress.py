@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lsu_onto.streams import leave_out_tracebacks
-
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from lsu_onto.bars import Bars
 
 AFTER_S = 2.0
 """What takes longer shows its progress."""
@@ -38,7 +36,6 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
                 bar = _bar()
                 task = bar.add_task(what, total=total)
                 bar.start()
-                leave_out_tracebacks(sys.stderr)
             if bar is not None and task is not None:
                 bar.update(task, completed=done)
         elif elapsed > next_line:
@@ -72,16 +69,16 @@ def waiting(what: str) -> Iterator[Callable[[], None]]:
     yield look
 
 
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _bar() -> Bars:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-    return Progress(
+    from lsu_onto.bars import Bars
+
+    return Bars(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
         transient=True,
     )

@@ -15,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
+NEEDED = (3, 11)
+"""The version of Python; so `requires-python` says, and `lsu_seg` before anything of it is imported."""
+
 VARIABLE = "LSU_TRACEBACK"
 """Set, it shows errors that nobody expects as Python does: for whoever looks for faults."""
 
@@ -26,6 +29,11 @@ def start(package: str) -> None:
         package: `lsu_onto` or `lsu_seg`.
     """
     name = package.replace("_", "-")
+    if sys.version_info < NEEDED:  # of a clone: pip has asked before it installs
+        sys.exit(
+            f"error: `{name}` needs Python {'.'.join(map(str, NEEDED))} or newer, and {sys.executable} is"
+            f" {'.'.join(map(str, sys.version_info[:3]))}"
+        )
     sys.excepthook = _unless_interrupted
     try:
         heard: list[bool] = []

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import logging
 import re
+import signal
 import sys
 import threading
 import time
@@ -72,7 +73,9 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
     if goes_on and isinstance(error, BrokenPipeError) and error.filename is None:  # of output that nobody reads
         return True
     if isinstance(error, KeyboardInterrupt):  # Python would print it, and forget that somebody wants to stop
-        with contextlib.suppress(RuntimeError):  # while Python ends, no thread starts
+        with contextlib.suppress(RuntimeError, ValueError):  # while Python ends, no thread starts; in a thread
+            if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # what raised it lets a second end the process
+                signal.signal(signal.SIGINT, _again)
             threading.Thread(target=_interrupt, daemon=True).start()
         return True
     if "_ARRAY_API not found" in str(error):  # compiled code's, after numpy's own words, which do not say whose
@@ -143,6 +146,11 @@ def said_of(error: BaseException, program: str, goes_on: bool = False) -> str | 
 def _interrupt() -> None:
     time.sleep(0.01)  # the hook has returned by then: there, the next one would be lost as well
     _thread.interrupt_main()
+
+
+def _again(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _of_warning(message: Warning | str, *args: Any) -> str:

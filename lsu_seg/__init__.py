@@ -8,9 +8,11 @@ Without MMSegmentation, `set_nll`, `targets` and `decode` work with torch alone,
 without torch.
 """
 
+import sys
 from importlib.util import find_spec
 
-if all(find_spec(name) for name in ("torch", "mmengine", "mmseg")):
+# With an older Python, of a clone, nothing of ours can be imported, and the program says so.
+if sys.version_info >= (3, 11) and all(find_spec(name) for name in ("torch", "mmengine", "mmseg")):
     from lsu_seg.openmmlab import compat
 
     compat.install()  # before anything imports mmseg.models or loads a checkpoint

@@ -9,19 +9,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from rich.console import Console
-from rich.file_proxy import FileProxy
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-from lsu_onto import leave_out_tracebacks
+from lsu_onto import Bars
 from lsu_seg.runtime.streams import complete_streams
 
 _Item = TypeVar("_Item")
@@ -44,15 +41,6 @@ _COLUMNS = (
 )
 
 
-class _Bars(Progress):
-    """Bars under what is printed meanwhile."""
-
-    def start(self) -> None:
-        super().start()
-        if isinstance(sys.stderr, FileProxy):  # which takes texts to pieces
-            leave_out_tracebacks(sys.stderr)
-
-
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
     """`with progress("labels", 100) as advance: … advance(1, "3 img/s")`. Writes to stderr, on rank 0 only."""
@@ -63,7 +51,7 @@ def progress(title: str, total: int) -> Iterator[Advance]:
         with _relayed(_relay, title, total) as advance:
             yield advance
     elif sys.stderr.isatty():
-        with _Bars(*_COLUMNS, console=Console(stderr=True)) as bar:
+        with Bars(*_COLUMNS) as bar:
             task = bar.add_task(title, total=total, note="")
             yield lambda n=1, note="": bar.update(task, advance=n, note=note)
     else:
@@ -136,7 +124,7 @@ class Board:
     """Shows the progress of several processes: bars below one another on a terminal, interleaved lines elsewhere."""
 
     def __init__(self) -> None:
-        self._bars: Progress | None = None
+        self._bars: Bars | None = None
         self._tasks: dict[str, dict[str, TaskID]] = {}  # on a terminal, by process and title
         self._lines: dict[tuple[str, str], Advance] = {}  # elsewhere, by process and title
 
@@ -146,7 +134,7 @@ class Board:
             self._lines.setdefault((process, title), _lines(title, total))(n, note)
             return
         if self._bars is None:
-            self._bars = _Bars(*_COLUMNS, console=Console(stderr=True))
+            self._bars = Bars(*_COLUMNS)
             self._bars.start()
         tasks = self._tasks.setdefault(process, {})
         if title not in tasks:

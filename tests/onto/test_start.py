@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from lsu_onto.start import in_its_place
+import lsu_onto
+from lsu_onto.start import NEEDED, in_its_place
 
 
 def ended(package: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -33,6 +34,17 @@ def test_a_file_with_the_name_of_a_module_of_python(package: str, tmp_path: Path
     assert f"help: `{tmp_path / 'uuid.py'}` was imported in the place of Python's module `uuid`: rename" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Traceback" in ended(package, tmp_path, LSU_TRACEBACK="1").stderr
+
+
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+def test_an_older_python(package: str) -> None:
+    needed = Path(lsu_onto.__file__).parents[1] / "pyproject.toml"
+    assert f'requires-python = ">={".".join(map(str, NEEDED))}"\n' in needed.read_text(encoding="utf-8")
+    code = f"import sys; sys.version_info = (3, 9, 18, 'final', 0); from {package}.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    name = package.replace("_", "-")
+    said = f"error: `{name}` needs Python 3.11 or newer, and {sys.executable} is 3.9.18\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 @pytest.mark.parametrize("damage", ["\0", "x = ("])

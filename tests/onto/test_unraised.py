@@ -104,6 +104,14 @@ def test_ctrl_c_in_a_destructor_is_not_forgotten(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_ctrl_c_in_a_destructor_is_not_forgotten_where_a_second_ends_the_process(tmp_path: Path) -> None:
+    code = """from lsu_seg.runtime.ctrl_c import second_ends_at_once
+    with second_ends_at_once():
+        Falls(lambda: signal.raise_signal(signal.SIGINT)); time.sleep(9)"""
+    done = ended("lsu_seg", code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 @pytest.mark.parametrize(
     ("printing", "told"),
     [

@@ -161,11 +161,22 @@ def test_what_is_no_exception_is_a_fault_too(monkeypatch: pytest.MonkeyPatch, tm
     assert result.exit_code == 70 and result.stderr.startswith("error: PanicError: cannot parse (lsu_onto/program.py:")
 
 
+def test_a_package_that_is_too_old_may_be_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LSU_TRACEBACK")
+    assert "unless this is why" not in str(faults.fault(ValueError("no"), "lsu-onto"))
+    (tmp_path / "pydantic-1.10.13.dist-info").mkdir()
+    (tmp_path / "pydantic-1.10.13.dist-info/METADATA").write_text("Name: pydantic\nVersion: 1.10.13\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = str(faults.fault(ValueError("no"), "lsu-onto"))
+    assert ", unless this is why: pydantic 1.10.13 is outside " in said and 'pip install "pydantic' in said
+
+
 def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults._is_users(str(tmp_path / "net.py"))
     assert faults._is_users(str(Path(sys.prefix) / "project" / "net.py")), "a project in its environment's folder"
     ours = ("<frozen runpy>", click.__file__, re.__file__, faults.__file__, "pycocotools/_mask.pyx")
-    assert not any(map(faults._is_users, ours))
+    compiled = "click/main.py"  # as pydantic 1 was, from files of Python
+    assert not any(map(faults._is_users, (*ours, compiled))) and faults._is_users("net/main.py")
     (tmp_path / "target" / "click-8.dist-info").mkdir(parents=True)
     monkeypatch.syspath_prepend(tmp_path / "target")
     assert not faults._is_users(str(tmp_path / "target" / "click" / "core.py")), "of `pip install --target`"
@@ -336,7 +347,9 @@ def test_the_table_of_extras_is_that_of_the_project() -> None:
     for extra, modules in EXTRAS.items():
         for module in modules:
             names = {d.lower() for d in providers.get(module, [])}
-            assert not names or names & brings[extra] or module in ("cv2", "mmcv", "mmengine", "lsprotocol"), module
+            assert (
+                not names or names & brings[extra] or module in ("cv2", "llvmlite", "mmcv", "mmengine", "lsprotocol")
+            ), module
     assert set(EXTRAS) <= set(declared)
 
 

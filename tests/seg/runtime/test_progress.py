@@ -71,8 +71,6 @@ PRINTED = 'Traceback (most recent call last):\n  File "<f>", line 1, in f\nKeyEr
 @pytest.mark.skipif(sys.platform == "win32", reason="no such terminals there")
 @pytest.mark.parametrize("bars", BARS)
 def test_above_a_bar_no_traceback_is_printed_and_names_are_no_markup(bars: str) -> None:
-    import pty
-
     name = "a[/b] {0} [bold]"
     code = f"""
 import sys
@@ -81,17 +79,56 @@ from lsu_seg.runtime.progress import Board, progress
 {BARS[bars].format(name=name)}
     print({PRINTED!r}, file=sys.stderr)
 """.replace("\n    print", "\n    print" if "with" in BARS[bars] else "\nprint")
+    text = re.sub(r"\x1b\[[\d;?]*\w", "", _shown(code))
+    assert name in text and "KeyError: 3" in text and "Traceback" not in text and "File" not in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such terminals there")
+@pytest.mark.parametrize("bars", list(BARS)[:2])
+@pytest.mark.parametrize("shows", [False, True])
+def test_ctrl_c_while_a_bar_begins_or_ends_leaves_the_terminal_as_it_was(bars: str, shows: bool) -> None:
+    """It would hide the cursor for good, and swallow what is said of it."""
+    code = f"""
+import signal, sys
+import lsu_onto.progress as onto
+from lsu_seg.runtime.progress import progress
+from rich.console import Console
+cursor = Console.show_cursor
+def show_cursor(self, show=True):
+    cursor(self, show)
+    if show is {shows}:
+        Console.show_cursor = cursor
+        signal.raise_signal(signal.SIGINT)
+Console.show_cursor = show_cursor
+signal.signal(signal.SIGINT, signal.default_int_handler)
+before = sys.stderr
+try:
+    {BARS[bars].format(name="labels").replace(chr(10), chr(10) + "    ")}
+except KeyboardInterrupt:
+    print("interrupted", sys.stderr is before, signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    sys.stderr.write("interrupted")
+"""
+    shown = _shown(code, stdout=True)
+    assert shown.rindex("\x1b[?25l") < shown.rindex("\x1b[?25h") < shown.rindex("interrupted")
+    assert "interrupted True True" in shown
+
+
+def _shown(code: str, stdout: bool = False) -> str:
+    """What Python shows on a terminal: standard error, and standard output if that is asked for."""
+    import pty
+
     reads, writes = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
     environment.pop("LSU_TRACEBACK", None)
-    done = subprocess.Popen([sys.executable, "-c", code], stderr=writes, env=environment)
+    done = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=writes if stdout else None, stderr=writes, env=environment
+    )
     os.close(writes)
     shown = b""
     while part := _read(reads):
         shown += part
     assert done.wait() == 0, shown.decode()
-    text = re.sub(r"\x1b\[[\d;?]*\w", "", shown.decode())
-    assert name in text and "KeyError: 3" in text and "Traceback" not in text and "File" not in text
+    return shown.decode()
 
 
 def _read(end: int) -> bytes:
