@@ -27,6 +27,7 @@ from mmengine.model import (
     is_model_wrapper,
 )
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
@@ -77,6 +78,15 @@ class RankedRunner(Runner):
                 handler.encoding = "utf-8"
                 handler.stream.reconfigure(encoding="utf-8")
         return logger
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        # mmengine would hand on one of that name, which writes into the folder of an earlier run of this process.
+        kinds: list[Any] = [Visualizer]
+        for kind in kinds:
+            kinds += kind.__subclasses__()
+            if isinstance(visualizer, dict):
+                kind._instance_dict.pop(visualizer.get("name"), None)
+        return super().build_visualizer(visualizer)
 
     def dump_config(self) -> None:
         given = Path(self.cfg.filename or f"{self.timestamp}.py")

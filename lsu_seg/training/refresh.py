@@ -174,6 +174,7 @@ class TeacherRefreshHook(Hook):
         """The config of a run that labels one dataset: the training's config without what only concerns training."""
         cfg = Config(copy.deepcopy(runner.cfg.to_dict()), cfg_text="#", filename=f"{dataset.name}.py")
         cfg.work_dir, cfg.custom_hooks, cfg.resume = str(folder / "log"), [], False
+        cfg.pop("visualizer", None)  # it has no figures, and a service would end the training's run for it
         loader = copy.deepcopy(cfg.get("val_dataloader") or cfg.train_dataloader)
         loader.pop("batch_sampler", None)
         to_label = {"type": "TaxDataset", "source": dataset.constraint.source, **copy.deepcopy(config)}

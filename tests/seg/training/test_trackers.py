@@ -14,11 +14,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.visualization import LocalVisBackend
 
 from helpers.students import student_config
 from helpers.tiny import LOAD, read, save_checkpoint, write_tax
 from lsu_seg.errors import ConfigError
 from lsu_seg.evaluation.run import measure
+from lsu_seg.openmmlab.rehearsal import rehearse
 from lsu_seg.training.panels import PanelHook
 from lsu_seg.training.run import train
 
@@ -77,6 +79,25 @@ def test_panels_show_images_and_do_not_change_the_training(tmp_path: Path) -> No
     source = {(0x80, 0x40, 0x80), (0x98, 0xFB, 0x98), (0x6B, 0x8E, 0x23), (0x46, 0x82, 0xB4), (0x00, 0x00, 0x8E)}
     assert {tuple(colour) for colour in prediction.reshape(-1, 3).tolist()} <= source
     assert not np.array_equal(pictures["panels_park_2.png"], pictures["panels_park_4.png"])
+
+
+def test_each_run_of_a_process_has_a_visualizer_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly all configs call theirs `visualizer`, and mmengine would use the first one for all."""
+    begun: list[str] = []
+    add_config = LocalVisBackend.add_config
+
+    def begin(backend: LocalVisBackend, *args: Any, **kwargs: Any) -> None:
+        begun.append(backend._save_dir)
+        add_config(backend, *args, **kwargs)
+
+    monkeypatch.setattr(LocalVisBackend, "add_config", begin)
+    for name in ("a", "b"):
+        cfg = training(tmp_path / name, dict(type="LocalVisBackend"), panels=False)
+        cfg.visualizer.name = "visualizer"
+        rehearse(cfg)  # begins nothing
+        train(cfg, quiet=True)
+        (folder,) = (tmp_path / name / "work").glob("*/vis_data")
+        assert (folder / "scalars.json").stat().st_size and begun.pop() == str(folder) and not begun
 
 
 def test_parts_that_are_frozen_stay_so() -> None:
