@@ -1,6 +1,11 @@
 """The program `lsu-onto`, which is `python -m lsu_onto` as well."""
 
-from lsu_onto.start import start
+try:
+    from lsu_onto.start import start
+except ModuleNotFoundError as error:
+    if error.name != "lsu_onto":
+        raise
+    raise SystemExit("error: write `python -m lsu_onto`: the folder itself is no program") from None
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 NEEDED = (3, 11)
@@ -20,6 +21,11 @@ NEEDED = (3, 11)
 
 VARIABLE = "LSU_TRACEBACK"
 """Set, it shows errors that nobody expects as Python does: for whoever looks for faults."""
+
+
+def lsu_seg() -> None:
+    """The installed program `lsu-seg`, called here so that what fails in its package's `__init__` is told, too."""
+    start("lsu_seg")
 
 
 def start(package: str) -> None:
@@ -76,23 +82,41 @@ def _cannot_start(name: str, error: Exception) -> str:
         at = at.tb_next
     place = f" ({at.tb_frame.f_code.co_filename}:{at.tb_lineno})" if at else ""
     why = (
-        in_its_place()
+        in_its_place(error)
         or "a part of it, or of a package that it needs, is damaged, or may not be read: install it again"
     )
     return f"`{name}` cannot be imported: {type(error).__name__}: {error}{place}\n  help: {why}"
 
 
-def in_its_place() -> str:
-    """What to do about a file, or a folder, that was imported in the place of another module; empty without one."""
+def in_its_place(error: BaseException | None = None) -> str:
+    """What to do about a file, or a folder, that was imported in the place of another module; empty without one.
+
+    Args:
+        error: what ended the import of one, which is no module then.
+    """
     # Windows has compiled modules beside the folder of the others; setuptools has a `distutils` of its own.
     known = (sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__))  # noqa: PTH120 - pathlib may be the one
-    for name in (*sys.stdlib_module_names, *_WANTED):
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-        if file and not file.startswith(known) and "site-packages" not in file and "dist-packages" not in file:
+    for name, file in (*_imported(), *_failed(error)):
+        if not file.startswith(known) and "site-packages" not in file and "dist-packages" not in file:
             other = f"the package `{name}`" if name in _WANTED else f"Python's module `{name}`"
             return f"`{file}` was imported in the place of {other}: rename it, or see PYTHONPATH"
     return ""
+
+
+def _imported() -> Iterator[tuple[str, str]]:
+    for name in (*sys.stdlib_module_names, *_WANTED):
+        module = sys.modules.get(name)
+        if file := getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None):
+            yield name, file
+
+
+def _failed(error: BaseException | None) -> Iterator[tuple[str, str]]:
+    at = error and error.__traceback__
+    while at:
+        name = at.tb_frame.f_globals.get("__name__")
+        if at.tb_frame.f_code.co_name == "<module>" and name in sys.stdlib_module_names:
+            yield name, at.tb_frame.f_code.co_filename
+        at = at.tb_next
 
 
 _WANTED = ("atomicwrites", "interegular", "pandas", "regex")

@@ -9,10 +9,24 @@ without torch.
 """
 
 import sys
-from importlib.util import find_spec
 
-# With an older Python, of a clone, nothing of ours can be imported, and the program says so.
-if sys.version_info >= (3, 11) and all(find_spec(name) for name in ("torch", "mmengine", "mmseg")):
-    from lsu_seg.openmmlab import compat
 
-    compat.install()  # before anything imports mmseg.models or loads a checkpoint
+def prepare() -> None:
+    """Take care of the stack's rough edges, where MMSegmentation is installed. Calling it again changes nothing."""
+    from importlib.util import find_spec
+
+    if all(find_spec(name) for name in ("torch", "mmengine", "mmseg")):
+        from lsu_seg.openmmlab import compat
+
+        compat.install()  # before anything imports mmseg.models or loads a checkpoint
+
+
+def _is_run() -> bool:
+    """Whether it is imported for `python -m lsu_seg`, which is called `-m` until its module has been found."""
+    after = [given for option, given in zip(sys.orig_argv, sys.orig_argv[1:], strict=False) if option == "-m"]
+    return sys.argv[:1] == ["-m"] and after[:1] == ["lsu_seg"]
+
+
+# The program does it itself, where what fails is told. With an older Python, of a clone, it only says so.
+if sys.version_info >= (3, 11) and not _is_run():
+    prepare()

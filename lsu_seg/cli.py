@@ -8,6 +8,7 @@ import click
 
 from lsu_onto import __version__
 from lsu_onto.program import CONTEXT, Program
+from lsu_seg import prepare
 
 # Before torch starts its threads: one that waits gives its core away after some 10 µs instead of spinning for
 # milliseconds. On a machine that does anything else at the same time the spinning costs 3 to 20 times the run
@@ -21,6 +22,8 @@ os.environ["MPLBACKEND"] = "agg"
 if os.path.expanduser("~") == "~":  # noqa: PTH111 - which does not raise
     # A user without a name, in a container: libraries ask for a home when they are imported. Docker sets the same.
     os.environ["HOME"] = "/"
+
+prepare()
 
 SECTIONS = {
     "First": {"demo": "demo:demo"},

@@ -47,6 +47,29 @@ def test_an_older_python(package: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
+@pytest.mark.parametrize("code", ["from lsu_onto.start import lsu_seg; lsu_seg()", ""])
+def test_another_python_s_module_that_lsu_seg_itself_needs(code: str, tmp_path: Path) -> None:
+    """The first is the installed program; the second `python -m lsu_seg`."""
+    (tmp_path / "ast.py").write_text("assert False, 'of another Python'\n")
+    kept = {name: value for name, value in os.environ.items() if name != "LSU_TRACEBACK"}
+    path = os.pathsep.join([str(tmp_path), str(Path(lsu_onto.__file__).parents[1])])
+    run = ["-c", code] if code else ["-m", "lsu_seg", "--help"]
+    done = subprocess.run(
+        [sys.executable, "-P", *run], capture_output=True, text=True, check=False, env={**kept, "PYTHONPATH": path}
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: `lsu-seg` cannot be imported: AssertionError: of another Python (")
+    assert f"`{tmp_path / 'ast.py'}` was imported in the place of Python's module `ast`" in done.stderr
+
+
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+def test_a_folder_of_a_clone_that_is_run_as_a_program(package: str) -> None:
+    folder = Path(lsu_onto.__file__).parents[1] / package
+    done = subprocess.run([sys.executable, "-I", "-S", folder], capture_output=True, text=True, check=False)
+    said = f"error: write `python -m {package}`: the folder itself is no program\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
 @pytest.mark.parametrize("damage", ["\0", "x = ("])
 def test_a_package_whose_file_is_damaged(damage: str, tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text(damage)
