@@ -129,6 +129,11 @@ def load_checkpoint(filename: str | os.PathLike[str], map_location: Any = None) 
         except (UnpicklingError, OSError, MemoryError):
             raise
         except Exception as error:  # whatever follows from a byte that is another
+            if _trusted() and isinstance(error, (AttributeError, ImportError)):
+                raise TeacherError(
+                    f"`{path}` holds an object of a class that is not found here ({error}): save the `state_dict`"
+                    " alone, or put the module of the class on PYTHONPATH"
+                ) from error
             if _trusted() or "device" in str(error):
                 raise
             if "legacy .tar format" in str(error):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mmengine.dataset import BaseDataset, Compose
+from mmengine.fileio import LmdbBackend
 from mmseg.datasets import MultiImageMixDataset
 
 from lsu_onto import ran_out
@@ -54,6 +55,7 @@ def _prepare(self: BaseDataset, idx: int) -> Any:
 
 MultiImageMixDataset.__getitem__ = _mix
 BaseDataset.prepare_data = _prepare
+LmdbBackend._client = None  # its destructor asks for it where `lmdb` is missing
 
 _RUN = {Compose.__call__.__code__: ("transforms", "t"), _mixed.__code__: ("pipeline", "transform")}
 """What runs transforms one after another, and how it calls all of them and the one that is running."""

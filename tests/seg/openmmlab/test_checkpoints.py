@@ -213,6 +213,20 @@ def test_trust_is_the_way_out(tmp_path: Path, model: torch.nn.Module, monkeypatc
     assert proof.exists()
 
 
+def test_a_class_of_the_script_that_saved_it(
+    tmp_path: Path, model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "Net", type("Net", (), {"__module__": "__main__"}), raising=False)
+    torch.save({"state_dict": model.state_dict(), "net": sys.modules["__main__"].Net()}, tmp_path / "a.pth")
+    monkeypatch.undo()
+    monkeypatch.setenv(compat.TRUST_VARIABLE, "1")
+    said = (
+        r"a.pth` holds an object of a class that is not found here \(Can't get attribute 'Net' .*\): save the `state_"
+    )
+    with pytest.raises(TeacherError, match=said):
+        load_checkpoint(model, str(tmp_path / "a.pth"))
+
+
 def test_getattr_is_not_a_way_round(tmp_path: Path, model: torch.nn.Module) -> None:
     file = tmp_path / "model.pth"
     torch.save({"state_dict": model.state_dict(), "meta": Walks()}, file)

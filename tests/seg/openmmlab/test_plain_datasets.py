@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -68,3 +70,13 @@ def test_images_of_several_sizes_in_a_later_batch_are_said(world: Path, tmp_path
     with pytest.raises(ConfigError, match=re.escape(said)) as refusal:
         train(cfg, quiet=True)
     assert "Traceback" not in str(refusal.value)
+
+
+@pytest.mark.skipif(find_spec("lmdb") is not None, reason="where lmdb is missing")
+def test_a_package_that_a_backend_of_files_lacks_is_named(world: Path, tmp_path: Path) -> None:
+    cfg = plain(world, drawn(tmp_path, "22"), 0)
+    step = dict(type="LoadImageFromFile", backend_args=dict(backend="lmdb", db_path=str(tmp_path)))
+    cfg.train_dataloader.dataset.pipeline = [step, *STEPS[1:]]
+    with pytest.raises(ConfigError, match="lmdb"):
+        train(cfg, quiet=True)
+    gc.collect()  # pytest fails where its destructor does
