@@ -9,6 +9,7 @@ import sys
 import traceback
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -93,6 +94,9 @@ def _broken(error: BaseException) -> str | None:
     packages = modules()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in packages:
         return None
+    left = getattr(error, "obj", None)  # of an AttributeError
+    if isinstance(left, ModuleType) and left.__name__ in packages and not getattr(left, "__file__", None):
+        return left.__name__  # a folder, as a half-done `pip uninstall` leaves it
     if isinstance(error, SyntaxError):  # its last frame is the import
         file = error.filename or ""
         if package := installed_as(file) or next((name for name in packages if _lies_in(file, name)), None):

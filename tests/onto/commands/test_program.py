@@ -283,6 +283,20 @@ def test_a_package_that_fails_while_it_is_imported_is_no_fault_of_ours(
     assert message.startswith(f"error: `mmseg` is installed and cannot be imported ({said}")
 
 
+def test_a_package_of_which_only_folders_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a `pip uninstall` of one of two packages for OpenCV."""
+    (tmp_path / "cv2/cv2/lib").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    with pytest.raises(AttributeError) as raised:
+        importlib.import_module("cv2").imread("a.png")
+    monkeypatch.delitem(sys.modules, "cv2")
+    message = ended(monkeypatch, raised.value).stderr
+    assert message.startswith(
+        "error: `cv2` is installed and cannot be imported (module 'cv2' has no attribute 'imread'"
+    )
+
+
 @pytest.mark.parametrize(
     ("begins", "said"),
     [("def late(): from mmseg import _part", "'(' was never closed"), ("import mmseg._part", "marshal data too short")],
