@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 
 TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
 """Files of a tokenizer, in which a folder of OneFormer or CLIPSeg has some."""
+
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name what connections are checked with; the error does not say which file is missing."""
 
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json", "model-?????-of-?????.safetensors")
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-?????-of-?????.bin")
@@ -183,6 +187,10 @@ def _why(name: HubName, error: Exception) -> str:
         if status in (401, 403):
             return f"{hub} refuses it (status {status}): {token} that may read it"
         return f"{hub} answers with status {status}: try again later, or check HF_ENDPOINT"
+    for variable in _CERTIFICATES:
+        file = os.environ.get(variable)
+        if file and not Path(file).exists():
+            return f"the variable {variable}={file} names certificates that are not there: unset it, or mend its value"
     if isinstance(cause, OSError) and cause.errno and not isinstance(cause, (ConnectionError, TimeoutError)):
         cache = cause.filename or constants.HF_HUB_CACHE
         return f"it cannot be kept in {cache} ({cause.strerror}): set HF_HOME to a folder with enough space"

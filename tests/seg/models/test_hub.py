@@ -200,6 +200,9 @@ def test_a_teacher_that_the_hub_does_not_give(
     assert f"{at} answers with status 503: try again later" in refusal(SAFE)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert "http://127.0.0.1:9 cannot be reached (ConnectError: " in refusal(SAFE)
+    with monkeypatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+        assert f"SSL_CERT_FILE={tmp_path / 'none.pem'} names certificates that are not there" in refusal(SAFE)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     said = refusal(SAFE)
     assert f"it is not, or not completely, in the cache {tmp_path / 'cache'}, and HF_HUB_OFFLINE forbids" in said
