@@ -36,6 +36,8 @@ def config(root: Path, iterations: int = 4) -> Config:
             custom_imports=dict(imports=["lsu_seg"]),
             default_scope="mmseg",
             log_level="WARNING",
+            # As in mmseg's default_runtime.py
+            visualizer=dict(type="SegLocalVisualizer", name="visualizer", vis_backends=[dict(type="LocalVisBackend")]),
             model=model_config(15),
             train_dataloader=dict(
                 batch_size=2,

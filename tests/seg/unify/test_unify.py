@@ -108,6 +108,11 @@ def test_every_label_is_there_in_both_kinds(finished: Project) -> None:
     }
 
 
+def test_each_model_has_its_own_figures(finished: Project) -> None:
+    for folder in [f"{kind}{model}" for kind in ("", "evaluation/") for model in MODEL_NAMES]:
+        assert len(list((finished.work / folder).glob("*/vis_data/scalars.json"))) == 1, folder
+
+
 def test_each_stage_leaves_a_config_that_can_be_run(finished: Project) -> None:
     for name in MODEL_NAMES:
         cfg = load_config(finished.work / name / f"{name}.py")
