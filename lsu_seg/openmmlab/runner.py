@@ -81,11 +81,10 @@ class RankedRunner(Runner):
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
         # mmengine would hand on one of that name, which writes into the folder of an earlier run of this process.
-        kinds: list[Any] = [Visualizer]
+        kinds: list[Any] = [Visualizer] if isinstance(visualizer, dict) else []
         for kind in kinds:
+            kind._instance_dict.pop(visualizer.get("name"), None)
             kinds += kind.__subclasses__()
-            if isinstance(visualizer, dict):
-                kind._instance_dict.pop(visualizer.get("name"), None)
         return super().build_visualizer(visualizer)
 
     def dump_config(self) -> None:
