@@ -281,7 +281,7 @@ class PseudoLabelLoop(BaseLoop):
         with (
             progress(self.title, len(self.dataloader.sampler)) as advance,
             Behind() as writer,
-            closing(ahead(self.dataloader)) as batches,
+            closing(ahead(self.dataloader, patience_s=1 if self.dataloader.num_workers else None)) as batches,
         ):
             for item in one_behind(self._decoding(teacher, batches, raw is not None)):
                 item.settle()

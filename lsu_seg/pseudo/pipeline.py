@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 from lsu_onto import uninterrupted
 
 _Item = TypeVar("_Item")
-_PATIENCE_S = 1.0
-"""With a thread that reads when nobody needs it any more: it may wait for a process that has yet to import torch."""
 
 
-def ahead(items: Iterable[_Item], depth: int = 2) -> Generator[_Item]:
+def ahead(items: Iterable[_Item], depth: int = 2, patience_s: float | None = None) -> Generator[_Item]:
     """Yield the same items, produced in a thread up to `depth` items ahead.
 
-    An exception is raised in place of its item. When the consumer stops, the thread stops after its current item,
-    which is waited for a second.
+    An exception is raised in place of its item. When the consumer stops, the thread stops after its current item.
+
+    Args:
+        patience_s: how long that is waited for; None: until it is there. A thread that only waits for others, such as
+            processes that have yet to import torch, need not end; one that computes does, or Python aborts at its end.
 
     >>> list(ahead(range(3)))
     [0, 1, 2]
@@ -59,7 +60,7 @@ def ahead(items: Iterable[_Item], depth: int = 2) -> Generator[_Item]:
             yield value
     finally:
         stop.set()
-        thread.join(_PATIENCE_S)
+        thread.join(patience_s)
 
 
 def one_behind(items: Iterable[_Item]) -> Iterator[_Item]:

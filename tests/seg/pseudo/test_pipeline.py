@@ -65,21 +65,37 @@ def test_a_reader_that_is_not_needed_any_more_ends() -> None:
     assert "read-ahead" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_a_reader_that_waits_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_only_waits_keeps_nobody() -> None:
     """As for the first batch of a process that has yet to import torch; its end is what ends the wait."""
-    monkeypatch.setattr("lsu_seg.pseudo.pipeline._PATIENCE_S", 0.01)
     more = threading.Event()
 
     def items() -> Iterator[int]:
         yield 1
         more.wait()
 
-    reader = ahead(items())
+    reader = ahead(items(), patience_s=0.01)
     assert next(reader) == 1
     reader.close()
     (thread,) = (thread for thread in threading.enumerate() if thread.name == "read-ahead")
     more.set()
     thread.join()
+
+
+def test_a_reader_that_computes_is_waited_for() -> None:
+    """Python aborts where it ends while a thread is in OpenCV."""
+    begun, done = threading.Event(), []
+
+    def items() -> Iterator[int]:
+        yield 1
+        begun.set()
+        time.sleep(1.5)
+        done.append(1)
+        yield 2
+
+    reader = ahead(items())
+    assert next(reader) == 1 and begun.wait(60)
+    reader.close()
+    assert done
 
 
 def test_writing_is_in_order_and_finished_however_the_block_ends() -> None:
