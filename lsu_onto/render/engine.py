@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
 from importlib.util import find_spec
+from typing import IO
 
 from lsu_onto import INSTALL
 from lsu_onto.files import as_bytes
@@ -59,17 +62,18 @@ def _other_process(command: list[str], dot: str, failed: str) -> tuple[bytes, li
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         with process, waiting("Graphviz is at work (an `.html` needs none)") as look:
-            text: bytes | None = as_bytes(dot)
-            while True:
-                try:
-                    data, said = process.communicate(text, timeout=_LOOK_S)
-                    break
-                except subprocess.TimeoutExpired:
-                    text = None
+            try:
+                # `communicate` forgets what it has not written when its time runs out.
+                pipe, process.stdin = process.stdin, None
+                threading.Thread(target=_write, args=(pipe, as_bytes(dot)), daemon=True).start()
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        data, said = process.communicate(timeout=_LOOK_S)
+                        break
                     look()
-                except BaseException:  # Ctrl-C: Graphviz would go on
-                    process.kill()
-                    raise
+            except BaseException:  # Ctrl-C: Graphviz would go on
+                process.kill()
+                raise
     except OSError as e:
         raise RenderError(f"{failed}: {e.strerror}") from e
     lines = said.decode(errors="replace").strip().splitlines()  # Fontconfig adds warnings
@@ -80,6 +84,11 @@ def _other_process(command: list[str], dot: str, failed: str) -> tuple[bytes, li
         ended = f"it was ended by signal {-code} (too little memory?)" if code < 0 else ended
         raise RenderError(f"{failed}: {errors[0] if errors else '; '.join([ended, *lines[-1:]])}")
     return data, errors
+
+
+def _write(pipe: IO[bytes], text: bytes) -> None:
+    with contextlib.suppress(OSError), pipe:  # it may have ended
+        pipe.write(text)
 
 
 def child() -> None:

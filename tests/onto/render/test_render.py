@@ -24,7 +24,7 @@ from lsu_onto.ontology.html import ink
 from lsu_onto.ontology.model import Ontology
 from lsu_onto.render import FORMATS, VIEWS, RenderError, draw
 from lsu_onto.render.diagrams import _EDGES
-from lsu_onto.render.engine import lay_out
+from lsu_onto.render.engine import _other_process, lay_out
 from lsu_onto.render.looks import KINDS, MARKS, edges
 from lsu_onto.render.page import _path
 
@@ -356,3 +356,12 @@ def test_text_is_readable_on_its_colour() -> None:
         "#000000",
         "#000000",
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no alarm there")
+def test_an_engine_that_reads_late_gets_all_of_a_large_diagram(monkeypatch: pytest.MonkeyPatch) -> None:
+    """subprocess forgets the rest where its time runs out before all is written, and both would wait for ever."""
+    monkeypatch.setattr("lsu_onto.render.engine._LOOK_S", 0.05)
+    code = "import signal, sys, time; signal.alarm(30); time.sleep(0.5); print(len(sys.stdin.read()))"
+    data, _ = _other_process([sys.executable, "-c", code], "a" * 300_000, "it failed")
+    assert data.strip() == b"300000"
