@@ -64,6 +64,7 @@ def start(package: str) -> None:
     finally:  # nothing of the work is left to be stopped, and Python would report its own end with a traceback
         if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        exec("")  # makes `python -m` forget a Ctrl-C that came in another `exec` of text: it would end by that signal
 
 
 def _unless_interrupted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

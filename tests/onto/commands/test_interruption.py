@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,20 @@ sys.meta_path.insert(0, Stop())
 runpy.run_module("{package}", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_ctrl_c_in_code_that_a_package_makes_of_text(tmp_path: Path) -> None:
+    """As dataclasses do: there `python -m` would end by the signal, and not with the exit code."""
+    (tmp_path / "click.py").write_text("exec('raise KeyboardInterrupt')\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "lsu_onto", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
