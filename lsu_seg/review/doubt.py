@@ -25,6 +25,8 @@ _TILES = 8
 """A region is one of so many by so many parts of an image."""
 REGIONS = 3
 """So many regions of an image are pointed out."""
+_PIXELS = 1 << 40
+"""No image has so many pixels."""
 
 
 class Doubt(NamedTuple):
@@ -178,10 +180,14 @@ def _kept(path: Path) -> Iterator[tuple[str, Doubt]]:
             for text in file:
                 try:
                     line = read_line(text)
-                    pixels = {int(c): int(n) for c, n in line["pixels"].items()}
-                    kept = str(line["of"]), Doubt(pixels, {int(c): float(n) for c, n in line["doubt"].items()})
-                except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+                    pixels = {int(channel): count for channel, count in line["pixels"].items()}
+                    kept = str(line["of"]), Doubt(pixels, {int(channel): n for channel, n in line["doubt"].items()})
+                except (ValueError, KeyError, TypeError, AttributeError):
                     continue  # cut off by a kill
-                yield kept
+                if all(isinstance(n, int) and 0 <= n < _PIXELS for n in pixels.values()) and all(
+                    isinstance(n, (int, float)) and 0 <= n <= pixels.get(channel, 0)
+                    for channel, n in kept[1].doubt.items()
+                ):
+                    yield kept
     except FileNotFoundError:
         return

@@ -63,10 +63,15 @@ def test_tasks_show_what_the_teacher_was_least_sure_of(world: Reviewed) -> None:
     assert image.read_bytes() == before
     kept = world.corrections / "doubt.jsonl"
     assert len(kept.read_text().splitlines()) == 3  # the second export read no label
+    first_line, second_line, third_line = kept.read_text().splitlines()
     kept.write_text(
-        kept.read_text().replace('"pixels": {"', '"pixels": {"-', 1) + '{"of": "x", "pixels": {"0": []}}\n{'
+        first_line.replace('"pixels": {"', '"pixels": {"-1')
+        + re.sub('("pixels": {"[0-9]+": )[0-9]+', r"\g<1>1e308", f"\n{second_line}\n")
+        + re.sub('("doubt": {"[0-9]+": )[0-9.]+', r"\g<1>1e308", f"{third_line}\n")
+        + '{"of": "x", "pixels": {"0": []}}\n{'
     )
     damaged = world.export(images=2, name="damaged")
+    assert len(kept.read_text().splitlines()) == 5 + 3  # the three are read again
     assert (damaged / "review.json").read_text() == (first / "review.json").read_text()
 
 
