@@ -25,7 +25,7 @@ from lsu_onto.library.searchpath import Entry
 from lsu_onto.ontology.model import MapRow, Ontology, Target, TaxClass, Taxonomy
 
 Name = tuple[str, str, tuple[str, ...]]
-"""Name and version, and the names of the classes: files in two folders may each mean another taxonomy of that name."""
+"""The `signature` of a taxonomy."""
 
 _FEW = 4
 """How many names or rows a finding shows of a kind."""
@@ -76,7 +76,7 @@ class Known:
 
     @property
     def pair(self) -> tuple[Name, Name]:
-        return _name(self.map.dataset), _name(self.map.source)
+        return self.map.dataset.signature, self.map.source.signature
 
 
 class Circle(NamedTuple):
@@ -164,10 +164,6 @@ class Circle(NamedTuple):
 def _owners(known: Known, channel: int) -> list[int]:
     """The class of a dataset that claims all of a source class."""
     return [x for (x, c), (op, _) in known.stated.items() if c == channel and op in "=>"]
-
-
-def _name(t: Taxonomy) -> Name:
-    return t.name, t.version, tuple(c.name for c in t.classes)
 
 
 def _called(t: Taxonomy) -> str:

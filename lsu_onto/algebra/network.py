@@ -7,7 +7,7 @@ choice of classes of the sources that leaves every dataset something.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lsu_onto.algebra.facts import Matrix, ignores
 from lsu_onto.algebra.members import Key, Member, bridges, key_of, member, with_twins
-from lsu_onto.algebra.ways import is_bridge
+from lsu_onto.algebra.ways import is_bridge, need_same
 from lsu_onto.errors import UserError
 from lsu_onto.library.library import Library
 from lsu_onto.ontology.model import Dataset, Source
@@ -94,18 +94,18 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
         through: the only sources to whose maps to listen; none: all, but for maps that follow from others.
 
     Raises:
-        UserError: the maps contradict each other.
+        UserError: the maps contradict each other, or lead to two sources of one name.
     """
     named = {key_of(s) for s in (*through, *(t for t in taxonomies if isinstance(t, Source)))}
     members = [member(library, t, named) for t in taxonomies]
-    by_key = {key_of(o.source): o.source for m in members for o in m.maps.values()}
-    by_key |= {key_of(t): t for t in taxonomies if isinstance(t, Source)}
+    by_key = _by_key(members, (*(t for t in taxonomies if isinstance(t, Source)), *through))
     if through:
         by_key = {key_of(s): s for s in through}
         members = [replace(m, maps={k: o for k, o in m.maps.items() if k in by_key}) for m in members]
     members = with_twins(members)
     by_key |= {key_of(m.twins): m.twins for m in members if m.twins}
     everyone = [*members, *bridges(library, members, by_key, named)]
+    _by_key(everyone, by_key.values())  # those of the bridges, too
     used = {k: sum(m.facts(k, len(s.classes)) is not None for m in everyone) for k, s in by_key.items()}
     sources = sorted((s for k, s in by_key.items() if used[k] > 1), key=lambda s: -len(s.classes))
     _need_relations(everyone, len(members), sources)
@@ -133,6 +133,14 @@ def network(library: Library, taxonomies: Sequence[Source | Dataset], through: S
         related=tuple(related),
         starts=starts,
     )
+
+
+def _by_key(members: Sequence[Member], others: Iterable[Source]) -> dict[Key, Source]:
+    """The sources of maps, and others; refuses two that only have the same name and version."""
+    out: dict[Key, Source] = {}
+    for source in (*(o.source for m in members for o in m.maps.values()), *others):
+        need_same(out.setdefault(key_of(source), source), source)
+    return out
 
 
 def _cells(everyone: Sequence[Member], sources: Sequence[Source]) -> tuple[NDArray[np.intp], list[Matrix]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from lsu_onto.algebra.facts import Step
@@ -34,8 +33,8 @@ def way(library: Library, names: Sequence[str]) -> list[Step]:
     steps = [Step(library.ontology(names[0], _exactly(library, first)))]
     for name in rest:
         steps += _next(library, steps[-1].end, name)
-    for step, following in pairwise(steps):
-        _need_same(step.end, following.start)
+    for step, start in zip(steps, [*(step.start for step in steps[1:]), last], strict=True):
+        need_same(step.end, start)
     return steps
 
 
@@ -48,18 +47,22 @@ def way_between(library: Library, source: str, names: Sequence[str]) -> list[Ste
     first, last = _need_source(library, source), _need_source(library, names[-1])
     steps = [Step(identity(first))]
     if names == [names[-1]] and (first.name, first.version) == (last.name, last.version):
-        _need_same(first, last)
+        need_same(first, last)
         return steps
     for name in [*map(spaced, names[:-1]), f"{last.name} {last.version}"]:
         steps += _next(library, steps[-1].end, name)
-    for step, following in pairwise(steps):
-        _need_same(step.end, following.start)
+    for step, start in zip(steps, [*(step.start for step in steps[1:]), last], strict=True):
+        need_same(step.end, start)
     return steps
 
 
-def _need_same(a: Taxonomy, b: Taxonomy) -> None:
-    """Each file refers to what lies nearest to it, which may be another taxonomy of that name."""
-    if [c.name for c in a.classes] != [c.name for c in b.classes]:
+def need_same(a: Taxonomy, b: Taxonomy) -> None:
+    """Refuse two taxonomies of one name that differ: each file refers to what lies nearest to it.
+
+    Raises:
+        WayError: their classes differ.
+    """
+    if a.signature != b.signature:
         raise WayError(
             f"`{a.name} {a.version}` has other classes in `{a.span.file}` than in `{b.span.file}`; take one out, or"
             " give it another version"

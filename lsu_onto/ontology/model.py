@@ -87,6 +87,12 @@ class Taxonomy:
     damaged: bool = False
     """A line of its section could not be read, so a missing name may not be a mistake."""
 
+    @cached_property
+    def signature(self) -> tuple[str, str, tuple[str, ...]]:
+        """Name and version, and the names of the classes: files in two folders may each mean another taxonomy of that
+        name."""
+        return self.name, self.version, tuple(c.name for c in self.classes)
+
     @property
     def splits(self) -> tuple[str, ...]:
         return tuple(self.meta.get("splits", "").replace(",", " ").split())

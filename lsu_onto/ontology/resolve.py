@@ -63,6 +63,15 @@ def _key(taxon: ast.Taxon) -> Key:
     return taxon.name.text, taxon.version.text
 
 
+def _another_source(base: model.Ontology, source: model.Source, place: Span) -> Diagnostic:
+    """The finding on a map that a dataset would inherit, to a source that only has the same name and version."""
+    called, name = f"`{source.name} {source.version}`", f"`{base.dataset.name} {base.dataset.version}`"
+    where = f"`{base.source.span.file}`" if base.source.span.file != source.span.file else "another place"
+    what = f"the map of {name}, which this dataset inherits, is to the {called} of {where}, which has other classes"
+    help_ = f"take one {called} out, or give yours another version and write a map to that"
+    return Diagnostic("TAX110", what, place, help_, source.span, f"the {called} that is meant here")
+
+
 def _take(waiting: dict[T, list[Section]], key: T) -> Section:
     """The first section that waits under a key, which is then no longer waiting."""
     section = waiting[key].pop(0)
@@ -281,7 +290,10 @@ class _Resolver:
                 if index is not None:
                     rows.append(self.row(s, index, source, s.span))
         base = self.base_map(dataset, source, header.span)
-        if base:
+        if base and base.source.signature != source.signature:
+            self.out.diagnostics.append(_another_source(base, source, header.span))
+            damaged = True  # the rows of that map are about other channels
+        elif base:
             rows += inherited(base, dataset, {r.cls for r in rows})
             damaged = damaged or base.damaged
         files = dict.fromkeys(

@@ -116,7 +116,7 @@ def known(library: Library, s: Source, without: frozenset[str], but: tuple[str, 
         if o.dataset.name in without or (o.dataset.name, o.source.name) == but:
             continue
         _synonyms(o, out)
-        if (o.source.name, o.source.version) == (s.name, s.version):
+        if o.source.signature == s.signature:
             _direct(o, out)
         else:
             elsewhere.append(o)

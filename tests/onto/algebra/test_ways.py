@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 import lsu_onto
 from lsu_onto.algebra.agree import disagreements
+from lsu_onto.algebra.network import network
 from lsu_onto.algebra.ways import WayError, way
 from lsu_onto.cli import main
 from lsu_onto.library.library import Library
@@ -195,6 +196,12 @@ def test_a_source_that_two_folders_declare_differently_is_no_step(tmp_path: Path
         way(library, ["d", "s", "e", "t"])
     (finding,) = disagreements(library, [str(tmp_path / name) for name in files])
     assert finding.code == "TAX110" and finding.span.file == str(tmp_path / "b/s.tax")
+    assert way(library, ["d", str(tmp_path / "a/s.tax")])[0].end.span.file == str(tmp_path / "a/s.tax")
+    differ = r"`s v1` has other classes in `.*/a/s.tax` than in `.*/b/s.tax`; take one out"
+    with pytest.raises(WayError, match=differ):  # the map of d leads to the other one
+        way(library, ["d", str(tmp_path / "b/s.tax")])
+    with pytest.raises(WayError, match=differ):
+        network(library, [library.alone(str(tmp_path / name)) for name in ("a/d.tax", "b/e.tax")])
 
 
 def test_a_class_map_says_what_channels_of_a_source_may_be_in_another(tmp_path: Path) -> None:

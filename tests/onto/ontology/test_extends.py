@@ -192,3 +192,19 @@ def test_a_dataset_that_builds_on_one_of_its_own_name(tmp_path: Path) -> None:
     write(tmp_path, three="dataset a v1\nextends b v1\n", four="dataset b v1\nextends a v1\n0 x\n")  # and twice
     for name in ("one", "two", "three", "four"):
         assert {d.code for d in Library([tmp_path]).check(tmp_path / f"{name}.tax").errors} <= {"TAX110", "TAX205"}
+
+
+@pytest.mark.parametrize("classes", ["0 a\n", "0 sidewalk #010101\n1 road #020202\n2 car #030303\n3 truck #040404\n"])
+def test_a_map_to_another_source_of_the_same_name_is_not_inherited(classes: str, tmp_path: Path) -> None:
+    """Its rows would be about the channels of that one: some others here, or none."""
+    write(tmp_path, base=BASE + MAP)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/demo.tax").write_text(f"tax 1\nsource demo v1\n{classes}")
+    file = tmp_path / "own/more.tax"
+    file.write_text("tax 1\ndataset more v1 -> demo v1\nextends base v1\n")
+    (found,) = Library([tmp_path]).check(file).diagnostics
+    assert (found.code, found.span.line) == ("TAX110", 2)
+    assert f"is to the `demo v1` of `{tmp_path / 'demo.tax'}`, which has other classes" in found.message
+    assert found.places[0][0].file == str(tmp_path / "own/demo.tax")
+    (tmp_path / "own/demo.tax").write_text(f"{SOURCE}# a copy does no harm\n")
+    assert [d.code for d in Library([tmp_path]).check(file).diagnostics] == ["TAX307"]  # of `sky`: as of the base

@@ -121,6 +121,19 @@ def test_a_map_to_another_source_says_something_of_this_one(tmp_path: Path) -> N
     assert "truck" not in made["kiosk"] and "void" in made["kiosk"]
 
 
+def test_a_map_to_another_source_of_the_same_name_is_by_way_of_that(tmp_path: Path) -> None:
+    """Its rows are not about the channels of this one."""
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    mine.mkdir()
+    others.mkdir()
+    other = "source near v1\n0 truck\n1 road\ndataset a v1 -> near v1\n0 digger < truck\n1 lane < road\n"
+    (others / "near.tax").write_text(f"tax 1\n{other}")
+    (mine / "near.tax").write_text(NEAR)
+    (mine / "my.tax").write_text("tax 1\ndataset my v1\n0 digger\n1 lane\n")
+    suggested = suggest_map(mine / "my.tax", "near", [mine, others])
+    assert suggested.made.relations == ("< truck", "< road")
+
+
 def test_void_in_another_source_is_weak_evidence(tmp_path: Path) -> None:
     """What has no class there may have one here, unless that class is in both."""
     far = "source far v1\n0 truck\n1 post\ndataset b v1 -> near v1\n0 post ~ pole trash_can\n"
