@@ -102,11 +102,16 @@ def _broken(error: BaseException) -> str | None:
         if package := installed_as(file) or next((name for name in packages if _lies_in(file, name)), None):
             return package
     for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == _IMPORT and "bytecode_path" in frame.f_locals:  # a damaged file of `__pycache__`
+            return str(frame.f_locals.get("fullname")).partition(".")[0]
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         installed = package in packages or installed_as(frame.f_code.co_filename)
         if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg"):
             return package
     return None
+
+
+_IMPORT = "<frozen importlib._bootstrap_external>"
 
 
 def _lies_in(filename: str, package: str) -> bool:

@@ -36,6 +36,13 @@ class _List:
 
 def read(inputs: list[str], options: Options) -> Imported:
     file = one(inputs)
+    try:
+        return _read(file, options)
+    except RecursionError:  # of Python's parser; or of what looks at a list that newer parsers do read
+        raise ExchangeError(f"{file}: nested too deeply for a class list") from None
+
+
+def _read(file: str, options: Options) -> Imported:
     text = read_text(file)
     try:
         document = _document(text)
@@ -43,8 +50,6 @@ def read(inputs: list[str], options: Options) -> Imported:
         raise ExchangeError(f"{file}:{e.lineno}:{e.colno}: not JSON: {e.msg.lower()}") from None
     except ValueError as e:  # Python reads no integer of thousands of digits
         raise ExchangeError(f"{file}: not a class list: {e}") from None
-    except RecursionError:
-        raise ExchangeError(f"{file}: nested too deeply for a class list") from None
     if isinstance(document, dict) and document.get("format") == "lsu-onto ontology":
         raise ExchangeError(
             f"{file}: `export --to json` is for other programs; `export --to csv` writes what `import --from csv` reads"

@@ -17,6 +17,7 @@ from mmseg.datasets.transforms import PackSegInputs, RandomMosaic
 from numpy.typing import NDArray
 from PIL import Image
 
+from lsu_onto import open_to_read
 from lsu_seg.data.arguments import are_numbers, check_transform, is_number
 from lsu_seg.data.augment import TaxRandomCrop, in_order
 from lsu_seg.data.compound import compound_of
@@ -144,7 +145,7 @@ def _check_other_loader(path: str, bits: int) -> None:
     """Refuse an image that `LoadImageFromFile` changes: it rotates one with an EXIF orientation, but not its label, and
     takes the upper 8 of 16 bits, whatever `image-bits:` or the file (`sBIT`) says."""
     try:
-        with Path(path).open("rb") as file, Image.open(file) as image:
+        with open_to_read(path) as file, Image.open(file) as image:
             orientation = image.getexif().get(ORIENTATION, 1)
             file.seek(0)
             data = file.read(64)

@@ -49,9 +49,13 @@ _BEFORE: dict[str, Any] = {"precision": "fp32", "compile": False, "temperature":
 
 
 def file_sha256(path: str | Path) -> str:
-    """sha256 of a file, read in blocks."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """sha256 of a file, read in blocks.
+
+    Raises:
+        OSError: the disk's word; or it has become a pipe that nothing writes to, which would be waited for.
+    """
+    with open_to_read(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # all that it opens have `readinto`
 
 
 class OutputFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -96,6 +97,8 @@ def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
     Args:
         method: says how they are started.
     """
+    atexit.unregister(_end_all)
+    atexit.register(_end_all)  # after Python's own, and so called before it
     if not hasattr(signal, "pthread_sigmask"):
         return start()
     if method() == "fork":
@@ -107,6 +110,20 @@ def held_back(start: Callable[[], T], method: Callable[[], str]) -> T:
     util.spawnv_passfds = lambda *program: _blocked(lambda: _spawn(*program))
     SemLock._cleanup = _clean_up  # type: ignore[attr-defined]
     return start()  # not blocked: handing over what is to be done waits for ever for a process that has been killed
+
+
+def _end_all() -> None:
+    """End what is left of them. Python itself would only tell them to, and wait: for ever where one is stopped."""
+    left = [process for process in multiprocessing.active_children() if process.daemon]
+    for process in left:
+        process.terminate()
+    until = time.monotonic() + _END_S
+    for process in left:
+        process.join(max(0.0, until - time.monotonic()))
+        process.kill()
+
+
+_END_S = 2.0
 
 
 def _blocked(start: Callable[[], T]) -> T:

@@ -71,9 +71,9 @@ class LineFile:
 
     def append(self, line: bytes) -> None:
         """Append a line, without its end, with a single write: the lines of threads and processes do not mix."""
-        data = line + b"\n"
-        if os.write(self._file, data) < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = line + b"\n"
+        while left:  # again where a part was written: that says whether the disk is full, or the file too large
+            left = left[os.write(self._file, left) :]
 
     def close(self) -> None:
         """Close the file once the lines are on the disk."""

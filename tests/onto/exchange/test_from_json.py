@@ -146,6 +146,7 @@ def test_other_lists_are_tables(tmp_path: Path, document: Any, expected: list[st
         ('["a", "b\\ud800"]', "`\\ud800` is half a character"),
         ("7", "no list of classes here"),
         ("[" * 9999, "nested too deeply"),
+        ('{"classes":' * 1500 + '["a"]' + "}" * 1500, "nested too deeply"),  # which Python 3.12 and newer do parse
         ('[{"name": "a", "id": ' + "9" * 5000 + "}]", "not a class list"),
         ('{"' + "9" * 5000 + '": "road", "1": "car"}', "no list of classes here"),
         ('[{"nam": "road"}]', "no column `name`; found `nam`"),

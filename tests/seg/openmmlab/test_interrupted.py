@@ -247,6 +247,28 @@ if __name__ == "__main__":
     assert (done.returncode, done.stderr) == (9, "")
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_what_loads_images_ends_with_the_first_process_though_it_is_stopped(tmp_path: Path, method: str) -> None:
+    """As by `kill -STOP`: it does not hear that it is told to end, and Python waits for it."""
+    (tmp_path / "begin.py").write_text(f"""
+import multiprocessing, os, signal, time
+from lsu_seg.runtime.ctrl_c import held_back
+
+def load(ready):
+    ready.send(True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("{method}")
+    hears, ready = context.Pipe()
+    held_back(context.Process(target=load, args=(ready,), daemon=True).start, lambda: "{method}")
+    hears.recv()
+""")
+    command = [sys.executable, "begin.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_what_is_spawned_looks_for_no_module_in_the_current_folder(tmp_path: Path, method: str) -> None:
     """Nor does the program, whose own folder Python looks in."""

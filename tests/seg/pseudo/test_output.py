@@ -24,7 +24,7 @@ from helpers.output_folder import KEYS, MANIFEST, PALETTE, SPLIT, arrays, fill
 from helpers.tiny import read
 from lsu_seg.pseudo.errors import OutputError, check_output
 from lsu_seg.pseudo.label import soft_file
-from lsu_seg.pseudo.output import OutputFolder, precisions
+from lsu_seg.pseudo.output import OutputFolder, file_sha256, precisions
 from lsu_seg.pseudo.records import finished
 
 # --- what is written ---------------------------------------------------------------------------------------
@@ -342,3 +342,9 @@ def test_splits_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST | {"splits": damaged}))
         with pytest.raises(OutputError, match=r"other settings:\n  splits: there "):
             fill(tmp_path, KEYS, val)
+
+
+def test_a_file_that_has_become_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(OSError, match="it is a pipe that nothing writes to"):
+        file_sha256(tmp_path / "a.png")
