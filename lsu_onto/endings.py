@@ -16,6 +16,7 @@ import click
 
 from lsu_onto.errors import UserError, interruption, ran_out, visible, without_traceback
 from lsu_onto.packages import EXTRAS, REQUIRED, installed_as, modules
+from lsu_onto.start import damaged
 
 
 class Ending(click.ClickException):
@@ -47,6 +48,8 @@ def ending(error: BaseException, command: click.Command | None = None) -> Ending
         said = " ".join(str(error).split())
         what = f"out of memory{said and ': '}{said[:300]}"
         message = f"{what}; end other programs, or see `ulimit -v` for what this shell allows"
+    elif damage := damaged(error) or _damaged_metadata(error):
+        message = damage
     elif "can't start new thread" in str(error):
         message = f"{error}: no memory for it, or more than this shell allows: see `ulimit -v` and `ulimit -u`"
     elif broken := _broken(error):
@@ -102,8 +105,6 @@ def _broken(error: BaseException) -> str | None:
         if package := installed_as(file) or next((name for name in packages if _lies_in(file, name)), None):
             return package
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_filename == _IMPORT and "bytecode_path" in frame.f_locals:  # a damaged file of `__pycache__`
-            return str(frame.f_locals.get("fullname")).partition(".")[0]
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         installed = package in packages or installed_as(frame.f_code.co_filename)
         if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg"):
@@ -111,7 +112,13 @@ def _broken(error: BaseException) -> str | None:
     return None
 
 
-_IMPORT = "<frozen importlib._bootstrap_external>"
+def _damaged_metadata(error: BaseException) -> str:
+    """What to do about a damaged file about an installed package, which pydantic and networkx read of every one."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        reads = frame.f_globals.get("__name__") == "importlib.metadata" and frame.f_code.co_name == "entry_points"
+        if reads and (folder := getattr(frame.f_locals.get("self"), "_path", None)):
+            return f"`{folder / 'entry_points.txt'}` is damaged ({error}): install that package again"
+    return ""
 
 
 def _lies_in(filename: str, package: str) -> bool:

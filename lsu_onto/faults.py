@@ -20,8 +20,6 @@ from lsu_onto.start import VARIABLE, in_its_place
 
 _OURS = ("lsu_onto", "lsu_seg")
 _SHOWN = 3
-_COMPILED = (".pyx", ".pxi", ".pxd")
-"""Of Cython, which names a file of an installed package as it was called where that was built; it takes `.py`, too."""
 _PLACE = re.compile(r'^ *File "(.+)", line \d+, in ', re.M)
 _WHOLE = re.compile(r'^(?:Original )?Traceback[^\n]*\(most recent call last\):(?:\n[ \t]+|  )File ".+\n', re.M)
 """A traceback that is printed at once, and not quoted in a line: Python itself writes one line by line."""
@@ -115,13 +113,10 @@ def _is_generated(filename: str) -> bool:
 
 
 def _is_compiled(filename: str) -> bool:
-    """Whether a file is not there, and the code was compiled from it where its package was built."""
-    if os.path.exists(filename):  # noqa: PTH110 (Path raises)
-        return False
-    package = sys.modules.get(Path(filename).parts[0])
-    file = getattr(package, "__file__", None)
-    relative = isinstance(file, str) and not Path(filename).is_absolute() and Path(file).is_absolute()
-    return filename.endswith(_COMPILED) or (relative and not _is_users(str(file)))
+    """Whether a file is not there: the code was compiled from it elsewhere, as Cython's is, and that of an installation
+    of `.pyc` files alone. Nobody could look at it."""
+    places = (filename, *map(str, Path(filename).parents[:-1]))  # of which one may be an archive
+    return not any(map(os.path.isfile, places))
 
 
 def _is_users(filename: str) -> bool:
@@ -133,7 +128,9 @@ def _is_users(filename: str) -> bool:
     # The folders of modules, and not all of `sys.prefix`: a project may lie beside its environment's `lib`
     known = sysconfig.get_paths()
     places = (known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
-    paths = (*places, *site.getsitepackages(), site.getusersitepackages(), *_places_of_packages())
+    archive = f"python{sys.version_info.major}{sys.version_info.minor}.zip"  # of Python's own modules
+    archives = (path for path in sys.path if Path(path).name == archive)
+    paths = (*places, *archives, *site.getsitepackages(), site.getusersitepackages(), *_places_of_packages())
     targets = (path for path in sys.path if path and Path(filename).is_relative_to(path))  # of `pip install --target`
     return not (
         any(Path(filename).is_relative_to(path) for path in paths)

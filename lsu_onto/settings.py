@@ -216,4 +216,7 @@ _EXAMPLES = {
 
 
 def _shown(value: Any) -> str:
-    return "empty" if value in ("", [], {}) else f"`{str(value)[:60]}`"
+    try:
+        return "empty" if value in ("", [], {}) else f"`{str(value)[:60]}`"
+    except RecursionError:  # of a key with thousands of dots
+        return "nested too deeply"

@@ -84,9 +84,29 @@ def _cannot_start(name: str, error: Exception) -> str:
     place = f" ({at.tb_frame.f_code.co_filename}:{at.tb_lineno})" if at else ""
     why = (
         in_its_place(error)
+        or damaged(error)
         or "a part of it, or of a package that it needs, is damaged, or may not be read: install it again"
     )
     return f"`{name}` cannot be imported: {type(error).__name__}: {error}{place}\n  help: {why}"
+
+
+def damaged(error: BaseException) -> str:
+    """What to do about a damaged file that has kept a module compiled, in a `__pycache__`; or "".
+
+    >>> damaged(EOFError("of another file"))
+    ''
+    """
+    at = error.__traceback__
+    while at and at.tb_next:
+        at = at.tb_next
+    if at and at.tb_frame.f_code.co_name == "_compile_bytecode" and at.tb_frame.f_code.co_filename == _IMPORT:
+        known = at.tb_frame.f_locals
+        mend = "delete it, and Python makes it anew" if known["source_path"] else "install it again"
+        return f"`{known['bytecode_path']}` is damaged ({error}): {mend}"
+    return ""
+
+
+_IMPORT = "<frozen importlib._bootstrap_external>"
 
 
 def in_its_place(error: BaseException | None = None) -> str:
@@ -115,8 +135,9 @@ def _failed(error: BaseException | None) -> Iterator[tuple[str, str]]:
     at = error and error.__traceback__
     while at:
         name = at.tb_frame.f_globals.get("__name__")
-        if at.tb_frame.f_code.co_name == "<module>" and name in sys.stdlib_module_names:
-            yield name, at.tb_frame.f_code.co_filename
+        file = at.tb_frame.f_code.co_filename
+        if at.tb_frame.f_code.co_name == "<module>" and name in sys.stdlib_module_names and os.path.exists(file):  # noqa: PTH110
+            yield name, file
         at = at.tb_next
 
 

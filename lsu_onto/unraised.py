@@ -21,7 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from lsu_onto.endings import ending
-from lsu_onto.start import in_its_place
+from lsu_onto.start import damaged, in_its_place
 
 _format_warning, _format_exc = warnings.formatwarning, getattr(traceback, "format_exc", None)
 _format = logging.Handler.format
@@ -138,7 +138,9 @@ def said_of(error: BaseException, program: str, goes_on: bool = False) -> str | 
         return fault(error, program, goes_on)
     except Exception as other:  # an installation that is damaged; or Python ends, and modules are no longer there
         advice = (
-            in_its_place() or f"it cannot be told well ({type(other).__name__}: {other}): install the toolkit again"
+            in_its_place()
+            or damaged(other)
+            or f"it cannot be told well ({type(other).__name__}: {other}): install the toolkit again"
         )
         return f"error: {type(error).__name__}: {error}\n  help: {advice}"
 

@@ -84,7 +84,7 @@ def _is_taxonomy(file: str) -> bool:
             start = stream.read(_START).decode("utf-8-sig", errors="replace")
     except OSError:
         return False
-    return bool(re.match(r"(?:\s*(?:#.*)?\n)*tax[ \t]+\d+[ \t]*(?:#.*)?\r?\n", start))
+    return bool(re.match(r"(?:[^\S\n]*(?:#.*)?\n)*tax[ \t]+\d+[ \t]*(?:#.*)?\r?\n", start))
 
 
 def _is_metainfo(path: Path) -> bool:

@@ -178,7 +178,12 @@ def by_name(session: Session, query: str) -> list[Named]:
 
     Without a query, only the user's own: a list of everything that is shipped is too long to read.
     """
-    letters = re.compile(".*?".join(map(re.escape, query.replace(" ", ""))), re.IGNORECASE)
+    letters = query.replace(" ", "").lower()
+
+    def has(name: str) -> bool:
+        rest = iter(name.lower())
+        return all(letter in rest for letter in letters)
+
     out: list[Named] = []
     for path in session.everywhere():
         if not query and not session.owns(path):
@@ -187,8 +192,8 @@ def by_name(session: Session, query: str) -> list[Named]:
             if t.span.file != path:
                 continue
             title = f"{t.name} {t.version}"
-            out += [Named(title, t.span, "")] if letters.search(title) else []
-            own = (c for c in t.classes if c.span.file == path and letters.search(c.name))
+            out += [Named(title, t.span, "")] if has(title) else []
+            own = (c for c in t.classes if c.span.file == path and has(c.name))
             out += [Named(c.name, c.span, title) for c in own]
             if len(out) >= _MANY:
                 return out[:_MANY]

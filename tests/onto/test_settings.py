@@ -155,6 +155,12 @@ def test_what_cannot_be_meant(project: Path, text: str, message: str) -> None:
         assert f"{project / 'pyproject.toml'}:4: [tool.lsu-onto]: " in run("list").stderr
 
 
+def test_a_key_of_thousands_of_parts(project: Path) -> None:
+    settings(project, f"paths{'.a' * 20_000} = 1")
+    done = run("list")
+    assert done.exit_code == 1 and "`paths` is nested too deeply; expected a list of strings" in done.stderr
+
+
 def test_a_file_that_cannot_be_read(project: Path) -> None:
     (project / "pyproject.toml").write_bytes(b"[tool.lsu-onto]\nexclude = ['caf\xe9']\n")
     with pytest.raises(SettingsError, match="not UTF-8 text: found byte 0xe9"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import py_compile
 import re
 import shlex
@@ -172,12 +173,22 @@ def test_a_package_that_is_too_old_may_be_why(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert faults._is_users(str(tmp_path / "net.py"))
-    assert faults._is_users(str(Path(sys.prefix) / "project" / "net.py")), "a project in its environment's folder"
+    for name in ("net.py", "code.zip", "target/click/core.py", "copy/mmseg/models/a.py", "copy/net.py", "cache/a.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert faults._is_users(str(tmp_path / "net.py")) and faults._is_users(str(tmp_path / "code.zip/net.py"))
+    monkeypatch.chdir(tmp_path / "copy")
+    assert faults._is_users("net.py")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert faults._is_users(str(tmp_path / "net.py")), "a project in its environment's folder"
     ours = ("<frozen runpy>", click.__file__, re.__file__, faults.__file__, "pycocotools/_mask.pyx")
-    compiled = "click/main.py"  # as pydantic 1 was, from files of Python
-    assert not any(map(faults._is_users, (*ours, compiled))) and faults._is_users("net/main.py")
-    (tmp_path / "target" / "click-8.dist-info").mkdir(parents=True)
+    compiled = ("click/main.py", "/build/click/main.py")  # as pydantic 1 was, or `.pyc` files without these
+    assert not any(map(faults._is_users, (*ours, *compiled)))
+    archive = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+    (tmp_path / archive).write_text("")
+    monkeypatch.syspath_prepend(tmp_path / archive)
+    assert not faults._is_users(str(tmp_path / archive / "json/decoder.py")), "Python's own modules in an archive"
+    (tmp_path / "target" / "click-8.dist-info").mkdir()
     monkeypatch.syspath_prepend(tmp_path / "target")
     assert not faults._is_users(str(tmp_path / "target" / "click" / "core.py")), "of `pip install --target`"
     monkeypatch.setitem(sys.modules, "mmseg", ModuleType("mmseg"))
@@ -187,7 +198,10 @@ def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not faults._is_users(str(tmp_path / "copy" / "mmseg" / "models" / "a.py")), "a copy"
     assert faults._is_users(str(tmp_path / "copy" / "net.py"))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    written = ("cache/ab/cab.py", "torchinductor_me/ab/cab.py", ".triton/cache/0/launcher.py")
+    written = ("cache/a.py", "torchinductor_me/ab/cab.py", ".triton/cache/0/launcher.py")
+    for file in written[1:]:
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text("")
     assert not any(faults._is_users(str(tmp_path / file)) for file in written), "by `torch.compile`"
 
 
@@ -326,7 +340,36 @@ def test_a_package_whose_files_are_cut_off_is_named(
     with pytest.raises((SyntaxError, EOFError)) as raised:
         importlib.import_module(package).late()
     message = ended(monkeypatch, raised.value).stderr
-    assert message.startswith(f"error: `{package}` is installed and cannot be imported (") and said in message
+    kept = f"`{part.parent}/__pycache__/_part.{sys.implementation.cache_tag}.pyc` is damaged ("
+    begins = f"`{package}` is installed and cannot be imported (" if "closed" in said else kept
+    assert message.startswith(f"error: {begins}") and said in message
+    if kept in message:
+        assert message.endswith("): delete it, and Python makes it anew\n")
+
+
+def test_a_compiled_file_without_its_source_is_installed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "without_source.py").write_text("")
+    compiled = py_compile.compile(str(tmp_path / "without_source.py"), str(tmp_path / "without_source.pyc"))
+    (tmp_path / "without_source.py").unlink()
+    Path(compiled or "").write_bytes(Path(compiled or "").read_bytes()[:20])
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EOFError) as raised:
+        importlib.import_module("without_source")
+    said = ended(monkeypatch, raised.value).stderr
+    assert said == f"error: `{compiled}` is damaged ({raised.value}): install it again\n"
+
+
+def test_damaged_metadata_of_a_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pydantic and networkx read that of every package, to find what extends them."""
+    folder = tmp_path / "some-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Name: some\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[console_scripts]\nno equals sign\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TypeError) as raised:
+        importlib.metadata.entry_points(group="networkx.backends")
+    said = ended(monkeypatch, raised.value).stderr
+    assert said.startswith(f"error: `{folder}/entry_points.txt` is damaged (") and "install that package again" in said
 
 
 @pytest.mark.parametrize(

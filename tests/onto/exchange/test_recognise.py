@@ -53,6 +53,13 @@ def test_a_taxonomy_is_no_list_to_import(tmp_path: Path) -> None:
         assert result.exit_code == 1 and "is a `.tax` file already: `lsu-onto validate" in result.stderr, words
 
 
+def test_many_empty_lines_are_no_reason_to_think_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_text("\n" * 2000 + "x")
+    assert "empty.json:2001:1: not JSON" in run("import", "--from", "json", tmp_path / "empty.json").stderr
+    (tmp_path / "mini.tax").write_text(" \n\t\n# ours\n\n" * 100 + "tax 1 # ours\n")
+    assert "is a `.tax` file already" in run("import", "--from", "json", tmp_path / "mini.tax").stderr
+
+
 def test_init_names_the_command_too(tmp_path: Path) -> None:
     file = tmp_path / "meta.json"
     file.write_text(json.dumps(SUPERVISELY))

@@ -172,6 +172,9 @@ def test_symbols_by_name(editor: Editor) -> None:
     assert named("no such name") == []
     editor.open("new.tax", "tax 1\nsource brand_new v1\n0 gadget\n")
     assert named("gadget") == [("gadget", "new.tax", "brand_new v1")]
+    editor.open("new.tax", f"tax 1\nsource brand_new v1\n0 {'a' * 60}\n")
+    assert named(f"{'a' * 30}b") == []  # and not after trying all ways to take 30 of 60
+    assert len(named("a" * 30)) == 1
 
 
 def test_symbols_of_a_file_whose_name_is_no_text(editor: Editor, folder: Path) -> None:
