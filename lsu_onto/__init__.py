@@ -12,8 +12,6 @@ The whole public API is `load`, `load_dataset`, `about`, `class_map`, `taxonomie
 True
 """
 
-from __future__ import annotations
-
 import os
 
 __version__ = "0.1.0"
@@ -102,7 +100,7 @@ __all__ = [
 ]
 
 
-def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path] = ()) -> Constraint:
+def load(name: "str | Path", source: str | None = None, paths: "Iterable[str | Path]" = ()) -> "Constraint":
     """The compiled constraint of a dataset.
 
     Args:
@@ -153,7 +151,7 @@ def load(name: str | Path, source: str | None = None, paths: Iterable[str | Path
     return compile_ontology(Library(searched(paths)).ontology(name, source))
 
 
-def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constraint:
+def load_dataset(name: "str | Path", paths: "Iterable[str | Path]" = ()) -> "Constraint":
     """A dataset alone, whatever its maps say: to find and read its files before there is a map.
 
     Args:
@@ -179,7 +177,7 @@ def load_dataset(name: str | Path, paths: Iterable[str | Path] = ()) -> Constrai
     return compile_alone(Library(searched(paths)).alone(name))
 
 
-def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
+def about(name: "str | Path", paths: "Iterable[str | Path]" = ()) -> dict[str, str]:
     """The keys of a dataset, or else of a source, such as `title`, `url` and `licence`.
 
     Args:
@@ -196,7 +194,7 @@ def about(name: str | Path, paths: Iterable[str | Path] = ()) -> dict[str, str]:
     return dict(Library(searched(paths)).alone(name).meta)
 
 
-def class_map(source: str, to: str, through: Iterable[str] = (), paths: Iterable[str | Path] = ()) -> ClassMap:
+def class_map(source: str, to: str, through: "Iterable[str]" = (), paths: "Iterable[str | Path]" = ()) -> "ClassMap":
     """What each channel of a source may be in another source, composed from the maps between them.
 
     Args:
@@ -221,7 +219,7 @@ def class_map(source: str, to: str, through: Iterable[str] = (), paths: Iterable
     return between(Library(searched(paths)), text_of(source), text_of(to, "to"), through)
 
 
-def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
+def taxonomies(paths: "Iterable[str | Path]" = ()) -> "list[Entry]":
     """The datasets and sources on the search path: `kind`, `name`, `version` and `path` of each.
 
     >>> [e.path.name for e in taxonomies() if (e.kind, e.name) == ("source", "demo")]
@@ -233,11 +231,11 @@ def taxonomies(paths: Iterable[str | Path] = ()) -> list[Entry]:
 
 
 def draw(
-    name: str | Path,
-    target: str | Path,
+    name: "str | Path",
+    target: "str | Path",
     source: str | None = None,
     view: str = "map",
-    paths: Iterable[str | Path] = (),
+    paths: "Iterable[str | Path]" = (),
 ) -> None:
     """Draw an ontology; the target's suffix (svg, png, pdf, html, dot) sets the format.
 
@@ -265,7 +263,7 @@ def draw(
     draw_ontology(Library(searched(paths)).ontology(name, source), pathlib.Path(target), view)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     # Lazily, so that `import lsu_onto` and `lsu-onto --help` need neither numpy nor lark.
     if name in ("Constraint", "Layout", "ROW_SKIPPED", "ROW_UNKNOWN", "ROW_VOID", "VOID"):
         from lsu_onto.constraint import arrays

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 import traceback
 from importlib.util import find_spec
@@ -102,6 +103,8 @@ def _broken(error: BaseException) -> str | None:
         return left.__name__  # a folder, as a half-done `pip uninstall` leaves it
     if isinstance(error, SyntaxError):  # its last frame is the import
         file = error.filename or ""
+        if not file and (name := _imported_in_last_line(error)) in packages:  # a file of NULs, as a power cut leaves it
+            return name
         if package := installed_as(file) or next((name for name in packages if _lies_in(file, name)), None):
             return package
     for frame, _ in traceback.walk_tb(error.__traceback__):
@@ -110,6 +113,13 @@ def _broken(error: BaseException) -> str | None:
         if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg"):
             return package
     return None
+
+
+def _imported_in_last_line(error: BaseException) -> str:
+    """The package that the line of code imports at which an error was raised; "" if it imports none."""
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__)]
+    found = re.match(r"(?:from|import)\s+(\w+)", lines[-1] or "") if lines else None
+    return found[1] if found else ""
 
 
 def _damaged_metadata(error: BaseException) -> str:

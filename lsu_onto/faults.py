@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from lsu_onto.errors import TRACEBACK, without_traceback
@@ -60,11 +60,29 @@ def fault(error: BaseException, program: str, goes_on: bool = False) -> str | No
 def is_shown(error: BaseException) -> bool:
     """Whether the traceback is: to whoever wrote a part of the code, and needs to see how it was reached."""
     # As text, because that of another process, such as one that loads images, is in the message.
-    return _are_shown("".join(traceback.format_exception(error)))
+    return _are_shown("".join(traceback.format_exception(error)), _of_libraries(error))
 
 
-def _are_shown(text: str) -> bool:
-    return bool(os.environ.get(VARIABLE)) or any(map(_is_users, _PLACE.findall(text)))
+def _are_shown(text: str, known: Collection[str] = ()) -> bool:
+    files = (file for file in _PLACE.findall(text) if file not in known)
+    return bool(os.environ.get(VARIABLE)) or any(map(_is_users, files))
+
+
+def _of_libraries(error: BaseException) -> set[str]:
+    """The files of an error's frames in modules of Python, of ours and of what we need, by whatever path it finds them:
+    a link, a relative one, an archive."""
+    found: set[str] = set()
+    todo, seen = [error], {id(error)}
+    libraries = {*sys.stdlib_module_names, *_OURS, *modules()}
+    while todo:
+        one = todo.pop()
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if str(frame.f_globals.get("__name__")).partition(".")[0] in libraries:
+                found.add(frame.f_code.co_filename)
+        others = (one.__cause__, one.__context__, *getattr(one, "exceptions", ()))
+        todo += [e for e in others if e is not None and id(e) not in seen]
+        seen |= set(map(id, todo))
+    return found
 
 
 def printed(text: str) -> str:

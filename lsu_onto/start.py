@@ -4,8 +4,6 @@ What fails while the rest is imported is no fault of the program's: a file of th
 Python, a package that is damaged, or may not be read.
 """
 
-from __future__ import annotations
-
 # Of `signal`, the part that is in Python itself: its import is over before Ctrl-C comes.
 import _signal  # type: ignore[import-not-found]
 import os
@@ -67,9 +65,11 @@ def start(package: str) -> None:
         exec("")  # makes `python -m` forget a Ctrl-C that came in another `exec` of text: it would end by that signal
 
 
-def _unless_interrupted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _unless_interrupted(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Several Ctrl-C at once, as of programs that pass it on, meet whatever tells of the first; that has been said."""
-    if not issubclass(kind, KeyboardInterrupt):
+    if isinstance(error, SystemExit):  # with PYTHONINSPECT, which goes on after the end
+        sys.stderr.write(f"{error.code}\n")
+    elif not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
 
 
@@ -124,14 +124,14 @@ def in_its_place(error: BaseException | None = None) -> str:
     return ""
 
 
-def _imported() -> Iterator[tuple[str, str]]:
+def _imported() -> "Iterator[tuple[str, str]]":
     for name in (*sys.stdlib_module_names, *_WANTED):
         module = sys.modules.get(name)
         if file := getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None):
             yield name, file
 
 
-def _failed(error: BaseException | None) -> Iterator[tuple[str, str]]:
+def _failed(error: BaseException | None) -> "Iterator[tuple[str, str]]":
     at = error and error.__traceback__
     while at:
         name = at.tb_frame.f_globals.get("__name__")

@@ -72,7 +72,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "streams": "errors faults",
         "bars": "errors streams",
         "progress": "bars",
-        "endings": "errors packages faults",
+        "endings": "errors start packages faults",
         "unraised": "start faults endings",
         "program": "errors endings files diagnostics settings streams unraised",
         "lang": "diagnostics files",

@@ -74,6 +74,9 @@ def shipped() -> Path:
     for folder in (package / "taxonomies", package.parent / "taxonomies"):
         if folder.is_dir():
             return folder
+    archive = next((folder for folder in package.parents if folder.is_file()), None)
+    if archive:
+        raise UserError(f"the taxonomies are in the archive `{archive}`: install it, or unpack it")
     raise UserError(f"the shipped taxonomies are missing in `{package}`: install the package again")
 
 

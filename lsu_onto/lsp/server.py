@@ -68,6 +68,11 @@ class Protocol(LanguageServerProtocol):
             raise UserError(f"the `id` of a message is a number or a text, not {json.dumps(number)[:80]}")
         return super().structure_message(data)
 
+    def _send_response(self, msg_id: Any, result: Any = None, error: Any = None) -> None:
+        if error is not None and isinstance(error.data, dict):
+            error.data.pop("traceback", None)  # what editors show; `log` says how a fault is reported
+        super()._send_response(msg_id, result, error)
+
 
 class Server(LanguageServer):
     """A session behind the protocol of pygls. Texts are sent whole: `.tax` files are small, and no edit can be lost."""

@@ -40,7 +40,8 @@ def check_arguments(
             f"`unsure` of `{taxonomy}` is {unsure}{other}; expected a share of the pixels, 0 to 1, and no `threshold`"
         )
     for key in _OF_THE_TAXONOMY:
-        if others.get(key) or (key in ("metainfo", "ignore_index") and key in others):
+        no_prefix = key == "data_prefix" and others.get(key, "") is None  # where MMSegmentation reads a dict
+        if others.get(key) or no_prefix or (key in ("metainfo", "ignore_index") and key in others):
             raise DatasetError(
                 f"a TaxDataset has no `{key}`: its taxonomy says where `{taxonomy}` keeps its files, and which classes"
                 " and void there are; leave it out"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from numbers import Integral
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from mmengine.config import Config
@@ -113,7 +112,8 @@ def wrong_names(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     [('split', 'a text')]
     """
     for key in ("taxonomy", "data_root", "split", "source", "labels"):
-        if not isinstance(part.get(key), (str, Path, NoneType)):
+        left_out = key not in part or (part[key] is None and key in ("source", "labels"))
+        if not left_out and not isinstance(part[key], (str, Path)):
             yield key, "a text"
     paths = part.get("paths") or ()
     if not isinstance(paths, (list, tuple)) or not all(isinstance(path, (str, Path)) for path in paths):

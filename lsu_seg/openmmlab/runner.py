@@ -245,6 +245,7 @@ class RankedRunner(Runner):
             last = Path(self.work_dir) / "last_checkpoint"
             other = f"write the path of an earlier one into {last}, or remove {last.name} to train from the beginning"
             raise type(error)(str(error).replace(AGAIN, other)) from error
+        self._check_progress(filename, checkpoint)
         # mmengine would begin the optimizer and the learning rate's schedule anew, in the middle of the training.
         states = {"optimizer": True, "param_schedulers": bool(self.param_schedulers)}
         missing = [key for key, used in states.items() if used and key not in checkpoint]
@@ -252,12 +253,25 @@ class RankedRunner(Runner):
         if goes_on and missing:
             raise ConfigError(
                 f"{filename} has no state of {' and '.join(f'`{key}`' for key in missing)}, so the training cannot go"
-                f" on from it: remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning, and write"
+                f" on from it: {self._anew}, and write"
                 " `default_hooks = dict(checkpoint=dict(save_optimizer=True, save_param_scheduler=True))`"
             )
         if goes_on:
             self._check_resumed(filename, checkpoint)
         return checkpoint
+
+    def _check_progress(self, filename: str, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint to resume that does not say how far the training was."""
+        meta = checkpoint.get("meta", {})
+        known = isinstance(meta, dict) and all(type(n := meta.get(k, 0)) is int and n >= 0 for k in ("iter", "epoch"))
+        if self._resume and not known:
+            raise ConfigError(
+                f"{filename} is damaged: its `meta` does not say after how many iterations it was saved; {self._anew}"
+            )
+
+    @property
+    def _anew(self) -> str:
+        return f"remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning"
 
     def _check_resumed(self, filename: str, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of which mmengine leaves out what has no place here, and goes on with what is there."""
@@ -267,7 +281,7 @@ class RankedRunner(Runner):
         kept = optimizer.get("param_groups") if isinstance(optimizer, dict) else None
         begun: Any = checkpoint.get("param_schedulers") or []
         now: Any = self.param_schedulers or []
-        anew = f"remove {Path(self.work_dir) / 'last_checkpoint'} to train from the beginning"
+        anew = self._anew
         for name, weights in own.items():
             there = getattr(saved.get(name), "shape", None)
             if there is not None and not is_lazy(weights) and there != weights.shape:
@@ -402,8 +416,10 @@ def runner_with_checkpoint(cfg: Config, checkpoint: str | Path | None, quiet: bo
     ):
         cfg.pop(key, None)
     cfg.pop("param_scheduler", None)
-    # What a moving average's checkpoint holds as the model is the average; only a training goes on from the rest of it.
-    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks") or [] if not is_type(hook, "EMAHook")]
+    # What a moving average's checkpoint holds as the model is the average; only a training goes on from the rest of it,
+    # and only a training is stopped early.
+    of_training = ("EMAHook", "EarlyStoppingHook")
+    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks") or [] if not is_type(hook, *of_training)]
     if checkpoint is None:
         cfg.load_from = None
         runner = build_runner(cfg, quiet)

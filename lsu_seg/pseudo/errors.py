@@ -93,8 +93,10 @@ def check_output_settings(threshold: Any, soft: Any, calibration: Any = None) ->
         raise OutputError(f"calibration is {calibration!r}; expected the file of `lsu-seg calibrate`, False or None")
 
 
-def check_forms(title: Any, confidence: Any, corrections: Any) -> None:
+def check_forms(out_dir: Any, title: Any, confidence: Any, corrections: Any) -> None:
     """Refuse what a `PseudoLabelLoop` would stumble over after the first image, or take for true."""
+    if not isinstance(out_dir, (str, Path)):
+        raise OutputError(f"out_dir is {out_dir!r}; expected a folder")
     if not isinstance(title, str):
         raise OutputError(f"title is {title!r}; expected a text")
     if not isinstance(confidence, bool):

@@ -115,7 +115,7 @@ class PseudoLabelLoop(BaseLoop):
         if self.dataloader.dataset.pseudo:
             raise OutputError("a PseudoLabelLoop reads the dataset's own labels: take `labels=` out of its config")
         check_output_settings(threshold, soft, calibration)
-        check_forms(title, confidence, corrections)
+        check_forms(out_dir, title, confidence, corrections)
         self.dataloader.dataset.pipeline = Noting(self.dataloader.dataset.pipeline)
         self.out_dir, self.raw_dir, self.title = out_dir, raw_dir, title
         self.corrections_dir = Path(corrections) if corrections else corrections_of(out_dir)
@@ -160,7 +160,7 @@ class PseudoLabelLoop(BaseLoop):
             "meaning_sha256": meaning_sha256(c),
             "splits": {self.dataloader.dataset.split: dataset_sha256(self.dataloader.dataset)},
             "unknown": self.dataloader.dataset.annotation.unknown,
-            "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline],
+            "pipeline": [dict(t) for t in self.runner.cfg.test_dataloader.dataset.pipeline or ()],
             "model_sha256": _config_sha256(self.runner.cfg),
             "modules_sha256": modules_sha256(self.runner.cfg),
             "batch_size": self.dataloader.batch_size,

@@ -24,6 +24,14 @@ def ended(package: str, folder: Path, **variables: str) -> subprocess.CompletedP
     )
 
 
+def run(options: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """How Python ends with options where PYTHONPATH names a folder before that of our packages."""
+    path = os.pathsep.join([str(folder), str(Path(lsu_onto.__file__).parents[1])])
+    kept = {name: value for name, value in os.environ.items() if name != "LSU_TRACEBACK"} | {"PYTHONPATH": path}
+    command = [sys.executable, "-P", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=kept, stdin=subprocess.DEVNULL)
+
+
 @pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
 def test_a_file_with_the_name_of_a_module_of_python(package: str, tmp_path: Path) -> None:
     (tmp_path / "uuid.py").write_text("")
@@ -51,15 +59,25 @@ def test_an_older_python(package: str) -> None:
 def test_another_python_s_module_that_lsu_seg_itself_needs(code: str, tmp_path: Path) -> None:
     """The first is the installed program; the second `python -m lsu_seg`."""
     (tmp_path / "ast.py").write_text("assert False, 'of another Python'\n")
-    kept = {name: value for name, value in os.environ.items() if name != "LSU_TRACEBACK"}
-    path = os.pathsep.join([str(tmp_path), str(Path(lsu_onto.__file__).parents[1])])
-    run = ["-c", code] if code else ["-m", "lsu_seg", "--help"]
-    done = subprocess.run(
-        [sys.executable, "-P", *run], capture_output=True, text=True, check=False, env={**kept, "PYTHONPATH": path}
-    )
+    done = run(["-c", code] if code else ["-m", "lsu_seg", "--help"], tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: `lsu-seg` cannot be imported: AssertionError: of another Python (")
     assert f"`{tmp_path / 'ast.py'}` was imported in the place of Python's module `ast`" in done.stderr
+
+
+@pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])
+def test_a_file_that_python_itself_takes_for_its_future(package: str, tmp_path: Path) -> None:
+    (tmp_path / "__future__.py").write_text("")
+    said = run(["-m", package, "list"], tmp_path).stderr
+    assert said.startswith(f"error: `{package.replace('_', '-')}` cannot be imported: ImportError: ")
+    assert f"`{tmp_path / '__future__.py'}` was imported in the place of Python's module `__future__`: rename" in said
+
+
+def test_where_python_goes_on_after_the_end_the_message_is_one(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("x = (")
+    done = run(["-i", "-m", "lsu_onto", "list"], tmp_path)
+    assert done.stderr.startswith("error: `lsu-onto` cannot be imported: SyntaxError: ")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])

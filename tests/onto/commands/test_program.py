@@ -205,6 +205,23 @@ def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not any(faults._is_users(str(tmp_path / file)) for file in written), "by `torch.compile`"
 
 
+def test_a_module_of_pythons_is_none_of_the_users_wherever_it_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a relative PYTHONHOME, or a link, of whose folders `sysconfig` does not know."""
+    monkeypatch.delenv("LSU_TRACEBACK")
+    file = tmp_path / "decoder.py"
+    file.write_text("def read(): raise KeyError(1)")
+    for name, is_shown in (("json.decoder", False), ("click.core", False), ("mine.decoder", True)):
+        module = {"__name__": name}
+        exec(compile(file.read_text(), str(file), "exec"), module)
+        with pytest.raises(KeyError) as raised:
+            module["read"]()  # type: ignore[operator]
+        outer = RuntimeError("no")
+        outer.__context__ = raised.value.with_traceback(raised.tb.tb_next)  # without the frame of this test
+        assert faults.is_shown(outer) == is_shown, name
+
+
 @pytest.mark.parametrize("where", ["message", "cause"])
 def test_an_error_of_the_users_code_in_another_process_keeps_its_traceback(
     where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -357,6 +374,19 @@ def test_a_compiled_file_without_its_source_is_installed_again(tmp_path: Path, m
         importlib.import_module("without_source")
     said = ended(monkeypatch, raised.value).stderr
     assert said == f"error: `{compiled}` is damaged ({raised.value}): install it again\n"
+
+
+def test_a_file_of_nothing_but_nuls_is_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python does not say which file that is."""
+    (tmp_path / "mmseg.py").write_bytes(bytes(100))
+    (tmp_path / "begins.py").write_text("import mmseg\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmseg"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises((SyntaxError, ValueError)) as raised:
+        importlib.import_module("begins")
+    said = ended(monkeypatch, raised.value).stderr
+    assert said.startswith("error: `mmseg` is installed and cannot be imported (source code") and "null bytes" in said
 
 
 def test_damaged_metadata_of_a_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

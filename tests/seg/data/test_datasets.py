@@ -177,6 +177,9 @@ def test_a_target_of_every_second_row_and_column() -> None:
         (dict(reduce_zero_label=True), "a TaxDataset has no `reduce_zero_label`"),
         (dict(ignore_index=0), "a TaxDataset has no `ignore_index`"),
         (dict(metainfo=dict(classes=["a"])), "a TaxDataset has no `metainfo`"),
+        (dict(data_prefix=None), "a TaxDataset has no `data_prefix`"),
+        (dict(data_root=None), "`data_root` of .* is None; expected a text"),
+        (dict(split=None), "`split` of .* is None; expected a text"),
     ],
     ids=str,
 )
@@ -197,7 +200,7 @@ def test_wrong_settings_of_targets(tmp_path: Path, options: dict[str, Any]) -> N
 
 def test_what_is_left_to_mmengine(tmp_path: Path) -> None:
     write_park(tmp_path / "park", {"a": ROWS, "b": ROWS, "c": ROWS})
-    assert len(dataset(tmp_path, indices=2, backend_args=None)) == 2
+    assert len(dataset(tmp_path, indices=2, backend_args=None, data_prefix={}, img_suffix=None)) == 2
     keys = [d["key"] for d in map(dataset(tmp_path, indices=[2, 0]).get_data_info, range(2))]
     assert keys == ["labels/train/c", "labels/train/a"]
 

@@ -129,6 +129,7 @@ def test_a_changed_setting_is_named(world: Path, labelled: Path, options: dict[s
         ),
         ({"test_cfg.soft": "x"}, "soft is 'x'; expected"),
         ({"test_cfg.soft": True}, "soft is True; expected how many classes"),
+        ({"test_cfg.out_dir": None}, "out_dir is None; expected a folder"),
         ({"test_cfg.threshold": True}, "threshold is True; expected 0..1, or None"),
         ({"test_cfg.title": None}, "title is None; expected a text"),
         ({"test_cfg.confidence": "maybe"}, "confidence is 'maybe'; expected True or False"),

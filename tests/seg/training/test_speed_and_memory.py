@@ -229,7 +229,8 @@ def test_parts_that_are_no_names_are_refused(parts: Any) -> None:
 def test_a_moving_average_is_what_a_checkpoint_holds(plain: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """The last validation's figures are those of `evaluate`, which takes the checkpoint as it is."""
     cfg = student_config(tmp_path)
-    cfg.custom_hooks = [dict(type="EMAHook", momentum=0.5)]
+    early = dict(type="EarlyStoppingHook", monitor="source/mIoU")  # only a training can be stopped so
+    cfg.custom_hooks = [dict(type="EMAHook", momentum=0.5), early]
     dataset = dict(cfg.train_dataloader.dataset.datasets[0], pipeline=LOAD)
     cfg.val_dataloader = dict(batch_size=1, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dataset)
     cfg.val_cfg, cfg.val_evaluator = dict(type="ValLoop"), dict(type="OntologyIoU", source="tiny")

@@ -236,6 +236,10 @@ def test_a_checkpoint_without_the_optimizers_state_is_not_gone_on_from(tmp_path:
         with pytest.raises(ConfigError, match=said):
             train(cfg, quiet=True, resume=True)
     state = torch.load(last.with_name("iter_2.pth"), weights_only=False)
+    for meta in (None, [1], "x", dict(iter=1.5), dict(iter=-1), dict(iter=float("nan")), dict(iter=2, epoch="0")):
+        torch.save({**state, "meta": meta}, last.with_name("iter_2.pth"))
+        with pytest.raises(ConfigError, match=r"iter_2\.pth is damaged: its `meta` does not say after how many iter"):
+            train(config(3), quiet=True, resume=True)
     for damage in (dict(state={0: 3}), dict(param_groups=[3]), dict(param_groups=[{"lr": 1}])):
         torch.save({**state, "optimizer": state["optimizer"] | damage}, last.with_name("iter_2.pth"))
         with pytest.raises(
