@@ -155,9 +155,9 @@ def _again(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _of_warning(message: Warning | str, *args: Any) -> str:
-    """What a library warns of: numba's, of a variable that it cannot read, holds the traceback of the error."""
-    return _format_warning(_printed(str(message)), *args)
+def _of_warning(message: Warning | str, category: type[Warning], file: str, number: int, *_: str | None) -> str:
+    """What a library warns of, without its line of code, or the traceback that is in numba's."""
+    return _format_warning(_printed(str(message)), category, file, number, "")
 
 
 def _of_text(*args: Any, **options: Any) -> str:

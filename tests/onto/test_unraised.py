@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -178,3 +179,8 @@ def test_what_a_library_logs_has_no_traceback(tmp_path: Path) -> None:
     done = ended("lsu_onto", code.replace("'a.log'", repr(str(tmp_path / "a.log"))), tmp_path)
     assert (done.returncode, done.stderr) == (0, "WARNING:torch:no cache\nat all: ValueError: of a library\n")
     assert "Traceback (most recent call last)" in (tmp_path / "a.log").read_text()
+
+
+def test_a_warning_shows_no_line_of_code(tmp_path: Path) -> None:
+    code = f"import warnings; warnings.warn_explicit('odd', UserWarning, {json.__file__!r}, 1)"
+    assert ended("lsu_seg", code, tmp_path).stderr == f"{json.__file__}:1: UserWarning: odd\n"
