@@ -99,9 +99,9 @@ def _last_checkpoint(folder: Path) -> Path | None:
         return None
     named = Path(text)
     for path in (named, folder / named.name):  # the folder may have been moved
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 (Path raises where a name is too long)
             return path
-    what = f"names {named}, which is not there" if text else "is empty"
+    what = f"names {text[:200]}, which is not there" if text else "is empty"
     raise ConfigError(
         f"{folder / 'last_checkpoint'} {what}; write another checkpoint's path into it, or"
         " remove it to train from the beginning"

@@ -201,6 +201,9 @@ def test_a_folder_that_was_moved_is_resumed(tmp_path: Path) -> None:
         checkpoint.unlink()
     with pytest.raises(ConfigError, match=r"here/last_checkpoint names .*iter_3\.pth, which is not there"):
         train(config("here", 4), quiet=True, resume=True)
+    (tmp_path / "here/last_checkpoint").write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match=r"names \[{200}, which is not there"):
+        train(config("here", 4), quiet=True, resume=True)
     assert train(config("nowhere", 1), quiet=True, resume=True).name == "iter_1.pth"
 
 
