@@ -44,7 +44,11 @@ def tell_without_traceback(program: str) -> None:
         return
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if not _tell(unraisable.exc_value, program, goes_on=True):
+        try:
+            told = _tell(unraisable.exc_value, program, goes_on=True)
+        except KeyboardInterrupt as second:  # a moment after the first, of which this tells
+            told = _tell(second, program, goes_on=True)
+        if not told:
             anywhere(unraisable)
 
     def hook_in_threads(args: threading.ExceptHookArgs) -> None:
@@ -76,7 +80,7 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
         with contextlib.suppress(RuntimeError, ValueError):  # while Python ends, no thread starts; in a thread
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # what raised it lets a second end the process
                 signal.signal(signal.SIGINT, _again)
-            threading.Thread(target=_interrupt, daemon=True).start()
+            _thread.start_new_thread(_interrupt, ())  # that of `threading` is waited for, and that is interrupted
         return True
     if "_ARRAY_API not found" in str(error):  # compiled code's, after numpy's own words, which do not say whose
         sys.stderr.write(f"warning: `{_being_imported()}` was compiled for another version of numpy: upgrade it\n")

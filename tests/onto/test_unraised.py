@@ -105,6 +105,19 @@ def test_ctrl_c_in_a_destructor_is_not_forgotten(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_a_second_ctrl_c_while_the_first_is_told_of(tmp_path: Path) -> None:
+    """As from a key that is held down."""
+    code = """import _thread
+    start = _thread.start_new_thread
+    def once(*args):
+        _thread.start_new_thread = start
+        signal.raise_signal(signal.SIGINT)
+    _thread.start_new_thread = once
+    Falls(lambda: signal.raise_signal(signal.SIGINT)); time.sleep(9)"""
+    done = ended("lsu_onto", code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_ctrl_c_in_a_destructor_is_not_forgotten_where_a_second_ends_the_process(tmp_path: Path) -> None:
     code = """from lsu_seg.runtime.ctrl_c import second_ends_at_once
     with second_ends_at_once():
