@@ -176,6 +176,8 @@ def cannot_import(module: str, error: BaseException) -> str:
         error = error.__cause__
     if name := _unread_variable(module, error):
         return f"`{module}` cannot be imported with the variable {name}={os.environ[name]}: unset it, or mend its value"
+    if other := in_its_place(error):
+        return f"`{module}` cannot be imported ({error}): {other}"
     return f"`{module}` is installed and cannot be imported ({error}); see `lsu-onto doctor`, or install it again"
 
 

@@ -23,8 +23,10 @@ def prepare() -> None:
 
 def _is_run() -> bool:
     """Whether it is imported for `python -m lsu_seg`, which is called `-m` until its module has been found."""
-    after = [given for option, given in zip(sys.orig_argv, sys.orig_argv[1:], strict=False) if option == "-m"]
-    return sys.argv[:1] == ["-m"] and after[:1] == ["lsu_seg"]
+    given = zip(sys.orig_argv[1:], [*sys.orig_argv[2:], ""], strict=True)
+    # Options may be written as one: `-um lsu_seg`, `-mlsu_seg`.
+    named = (option.partition("m")[2] or following for option, following in given if option.startswith("-"))
+    return sys.argv[:1] == ["-m"] and "lsu_seg" in named
 
 
 # The program does it itself, where what fails is told. With an older Python, of a clone, it only says so.

@@ -3,9 +3,14 @@
 try:
     from lsu_onto.start import start
 except ModuleNotFoundError as error:
-    if error.name != "lsu_onto":
+    if error.name == "lsu_onto":
+        raise SystemExit("error: write `python -m lsu_seg`: the folder itself is no program") from None
+    if error.name != "lsu_onto.start":
         raise
-    raise SystemExit("error: write `python -m lsu_seg`: the folder itself is no program") from None
+    import lsu_onto
+
+    file = lsu_onto.__file__
+    raise SystemExit(f"error: `{file}` was imported in the place of the package `lsu_onto`: rename it") from None
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ def _other_process(command: list[str], dot: str, failed: str) -> tuple[bytes, li
     except OSError as e:
         raise RenderError(f"{failed}: {e.strerror}") from e
     lines = said.decode(errors="replace").strip().splitlines()  # Fontconfig adds warnings
-    errors = [line for line in lines if line.startswith("Error")]
+    errors = [line for line in lines if line.startswith("Error:")]  # and not Python's own, "Error in sitecustomize"
     code = process.returncode
     if code or not data:
         ended = f"it ended with {code}" if code else "it wrote nothing"

@@ -55,11 +55,19 @@ def test_an_older_python(package: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
-@pytest.mark.parametrize("code", ["from lsu_onto.start import lsu_seg; lsu_seg()", ""])
-def test_another_python_s_module_that_lsu_seg_itself_needs(code: str, tmp_path: Path) -> None:
-    """The first is the installed program; the second `python -m lsu_seg`."""
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-c", "from lsu_onto.start import lsu_seg; lsu_seg()"],  # the installed program
+        ["-m", "lsu_seg", "--help"],
+        ["-um", "lsu_seg", "--help"],
+        ["-mlsu_seg", "--help"],
+    ],
+    ids=lambda options: options[0],
+)
+def test_another_python_s_module_that_lsu_seg_itself_needs(options: list[str], tmp_path: Path) -> None:
     (tmp_path / "ast.py").write_text("assert False, 'of another Python'\n")
-    done = run(["-c", code] if code else ["-m", "lsu_seg", "--help"], tmp_path)
+    done = run(options, tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: `lsu-seg` cannot be imported: AssertionError: of another Python (")
     assert f"`{tmp_path / 'ast.py'}` was imported in the place of Python's module `ast`" in done.stderr
@@ -78,6 +86,14 @@ def test_where_python_goes_on_after_the_end_the_message_is_one(tmp_path: Path) -
     done = run(["-i", "-m", "lsu_onto", "list"], tmp_path)
     assert done.stderr.startswith("error: `lsu-onto` cannot be imported: SyntaxError: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["lsu_onto.py", "lsu_onto/__init__.py"])
+def test_a_file_in_the_place_of_the_other_package(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("")
+    said = f"error: `{tmp_path / name}` was imported in the place of the package `lsu_onto`: rename it\n"
+    assert run(["-m", "lsu_seg", "--help"], tmp_path).stderr == said
 
 
 @pytest.mark.parametrize("package", ["lsu_onto", "lsu_seg"])

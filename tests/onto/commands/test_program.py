@@ -314,6 +314,15 @@ def test_a_package_that_fails_while_it_is_imported_is_no_fault_of_ours(
     assert message.startswith(f"error: `mmseg` is installed and cannot be imported ({said}")
 
 
+def test_a_file_in_the_place_of_a_module_that_a_package_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("zlib")
+    other.__file__ = str(tmp_path / "zlib.py")
+    monkeypatch.setitem(sys.modules, "zlib", other)
+    said = ended(monkeypatch, ImportError("module 'zlib' has no attribute 'crc32'", name="PIL")).stderr
+    assert said.startswith("error: `PIL` cannot be imported (module 'zlib' has no attribute 'crc32'): ")
+    assert f"`{tmp_path / 'zlib.py'}` was imported in the place of Python's module `zlib`: rename it" in said
+
+
 def test_a_package_of_which_only_folders_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a `pip uninstall` of one of two packages for OpenCV."""
     (tmp_path / "cv2/cv2/lib").mkdir(parents=True)

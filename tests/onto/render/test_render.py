@@ -289,6 +289,15 @@ def test_graphviz_s_own_errors_are_not_lost() -> None:
 
 
 @pytest.mark.usefixtures("no_dot")
+def test_an_error_that_python_tells_when_it_starts_is_none_of_graphviz(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import nosuchmodule\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert b"<svg" in lay_out("digraph {a}", "svg")
+
+
+@pytest.mark.usefixtures("no_dot")
 @pytest.mark.parametrize(
     ("variables", "suffix", "said"),
     [
