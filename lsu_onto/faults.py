@@ -132,7 +132,9 @@ def _is_generated(filename: str) -> bool:
 
 def _is_compiled(filename: str) -> bool:
     """Whether a file is not there: the code was compiled from it elsewhere, as Cython's is, and that of an installation
-    of `.pyc` files alone. Nobody could look at it."""
+    of `.pyc` files alone. Nobody could look at it. mmengine runs a config from a copy, which is gone as well."""
+    if Path(filename).is_relative_to(tempfile.gettempdir()):
+        return False
     places = (filename, *map(str, Path(filename).parents[:-1]))  # of which one may be an archive
     return not any(map(os.path.isfile, places))
 

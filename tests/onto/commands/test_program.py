@@ -184,6 +184,7 @@ def test_whose_code_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ours = ("<frozen runpy>", click.__file__, re.__file__, faults.__file__, "pycocotools/_mask.pyx")
     compiled = ("click/main.py", "/build/click/main.py")  # as pydantic 1 was, or `.pyc` files without these
     assert not any(map(faults._is_users, (*ours, *compiled)))
+    assert faults._is_users(str(Path(tempfile.gettempdir(), "config.py"))), "the copy from which mmengine runs a config"
     archive = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
     (tmp_path / archive).write_text("")
     monkeypatch.syspath_prepend(tmp_path / archive)
