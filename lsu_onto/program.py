@@ -100,9 +100,9 @@ class Program(click.Group):
             raise Ending("interrupted", 130) from error
 
     def main(self, *args: Any, **options: Any) -> Any:
-        mend_streams()
-        tell_without_traceback(self._name())
         try:
+            mend_streams()
+            tell_without_traceback(self._name())
             return super().main(*args, **options)
         except (click.ClickException, click.exceptions.Exit, click.Abort):  # without click's standalone mode
             raise

@@ -584,3 +584,18 @@ def test_every_command_finds_what_lies_in_the_folders(tmp_path: Path, monkeypatc
             assert alone.exit_code != 0 or (name == "list" and "far" not in alone.stdout and "far" in found.stdout), (
                 name
             )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_streams_that_cannot_be_opened_are_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LSU_TRACEBACK")
+    code = """import os, resource
+import lsu_onto.cli, lsu_onto.commands.list, lsu_onto.endings, lsu_onto.faults
+os.close(0); os.close(1)
+resource.setrlimit(resource.RLIMIT_NOFILE, (1, 1))
+lsu_onto.cli.main(["list"])"""
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: Too many open files; this shell allows no more: see `ulimit -n`\n",
+    )

@@ -39,7 +39,7 @@ def scope() -> None:
 
 def dataset(root: Path, encoding: str = "id", **options: Any) -> TaxDataset:
     taxonomy = write_tax(root / "tax", encoding)
-    return TaxDataset(taxonomy, str(root / "park"), "train", pipeline=LOAD, **options)
+    return TaxDataset(taxonomy, **(dict(data_root=str(root / "park"), split="train", pipeline=LOAD) | options))
 
 
 # --- one dataset -------------------------------------------------------------------------------------------
