@@ -100,7 +100,7 @@ __all__ = [
 ]
 
 
-def load(name: "str | Path", source: str | None = None, paths: "Iterable[str | Path]" = ()) -> "Constraint":
+def load(name: "str | Path", source: "str | None" = None, paths: "Iterable[str | Path]" = ()) -> "Constraint":
     """The compiled constraint of a dataset.
 
     Args:
@@ -177,7 +177,7 @@ def load_dataset(name: "str | Path", paths: "Iterable[str | Path]" = ()) -> "Con
     return compile_alone(Library(searched(paths)).alone(name))
 
 
-def about(name: "str | Path", paths: "Iterable[str | Path]" = ()) -> dict[str, str]:
+def about(name: "str | Path", paths: "Iterable[str | Path]" = ()) -> "dict[str, str]":
     """The keys of a dataset, or else of a source, such as `title`, `url` and `licence`.
 
     Args:
@@ -233,7 +233,7 @@ def taxonomies(paths: "Iterable[str | Path]" = ()) -> "list[Entry]":
 def draw(
     name: "str | Path",
     target: "str | Path",
-    source: str | None = None,
+    source: "str | None" = None,
     view: str = "map",
     paths: "Iterable[str | Path]" = (),
 ) -> None:

@@ -65,7 +65,7 @@ def start(package: str) -> None:
         exec("")  # makes `python -m` forget a Ctrl-C that came in another `exec` of text: it would end by that signal
 
 
-def _unless_interrupted(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
+def _unless_interrupted(kind: "type[BaseException]", error: BaseException, trace: "TracebackType | None") -> None:
     """Several Ctrl-C at once, as of programs that pass it on, meet whatever tells of the first; that has been said."""
     if isinstance(error, SystemExit):  # with PYTHONINSPECT, which goes on after the end
         sys.stderr.write(f"{error.code}\n")
@@ -109,7 +109,7 @@ def damaged(error: BaseException) -> str:
 _IMPORT = "<frozen importlib._bootstrap_external>"
 
 
-def in_its_place(error: BaseException | None = None) -> str:
+def in_its_place(error: "BaseException | None" = None) -> str:
     """What to do about a file, or a folder, that was imported in the place of another module; empty without one.
 
     Args:
@@ -127,11 +127,12 @@ def in_its_place(error: BaseException | None = None) -> str:
 def _imported() -> "Iterator[tuple[str, str]]":
     for name in (*sys.stdlib_module_names, *_WANTED):
         module = sys.modules.get(name)
-        if file := getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None):
+        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+        if file:
             yield name, file
 
 
-def _failed(error: BaseException | None) -> "Iterator[tuple[str, str]]":
+def _failed(error: "BaseException | None") -> "Iterator[tuple[str, str]]":
     at = error and error.__traceback__
     while at:
         name = at.tb_frame.f_globals.get("__name__")

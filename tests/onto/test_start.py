@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -53,6 +54,20 @@ def test_an_older_python(package: str) -> None:
     name = package.replace("_", "-")
     said = f"error: `{name}` needs Python 3.11 or newer, and {sys.executable} is 3.9.18\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["lsu_onto/__init__.py", "lsu_onto/__main__.py", "lsu_onto/start.py", "lsu_seg/__init__.py", "lsu_seg/__main__.py"],
+)
+def test_an_older_python_reads_what_tells_it_so(file: str) -> None:
+    """It would evaluate `str | None`; and with `from __future__` a file of that name would be looked for."""
+    text = (Path(lsu_onto.__file__).parents[1] / file).read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text, feature_version=(3, 7))):
+        assert not isinstance(node, ast.ImportFrom) or node.module != "__future__"
+        annotations = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        local = isinstance(node, ast.AnnAssign)  # that of a function's own variable is not evaluated
+        assert local or all(isinstance(a, (ast.Constant, ast.Name, type(None))) for a in annotations), node.lineno
 
 
 @pytest.mark.parametrize(
