@@ -110,7 +110,7 @@ def _broken(error: BaseException) -> str | None:
     for frame, _ in traceback.walk_tb(error.__traceback__):
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         installed = package in packages or installed_as(frame.f_code.co_filename)
-        if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg"):
+        if frame.f_code.co_name == "<module>" and installed and package not in ("lsu_onto", "lsu_seg", "__main__"):
             return package
     return None
 

@@ -203,5 +203,5 @@ def _unread_variable(module: str, error: BaseException) -> str | None:
     return None
 
 
-_READ = ("TORCH", "HF_", "NUMBA_", "TRANSFORMERS_", "MPL", "MKL_", "OMP_", "KMP_")
+_READ = ("TORCH", "HF_", "NUMBA_", "NUMPY_", "NETWORKX_", "TRANSFORMERS_", "MPL", "MKL_", "OMP_", "KMP_")
 """With which the names of variables begin that libraries read."""

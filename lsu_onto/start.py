@@ -11,8 +11,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType, TracebackType
 
 NEEDED = (3, 11)
 """The version of Python; so `requires-python` says, and `lsu_seg` before anything of it is imported."""
@@ -39,6 +39,8 @@ def start(package: str) -> None:
             f" {'.'.join(map(str, sys.version_info[:3]))}"
         )
     sys.excepthook = _unless_interrupted
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # else it is ignored, or somebody else's
+        _signal.signal(_signal.SIGINT, interrupted)
     try:
         heard: list[bool] = []
         before = sys.unraisablehook
@@ -54,15 +56,34 @@ def start(package: str) -> None:
             sys.exit(f"error: {_cannot_start(name, error)}")
         program(prog_name=name)
     except KeyboardInterrupt:  # later ones end in `Program.invoke`
+        sys.unraisablehook = lambda _: None  # one that comes now: "ignored due to race condition"
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # a second one, at once
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     except MemoryError:  # before the program is there; of others, see `lsu_onto.program`
         sys.exit("error: out of memory")
     finally:  # nothing of the work is left to be stopped, and Python would report its own end with a traceback
-        if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        if _signal.getsignal(_signal.SIGINT) in (_signal.default_int_handler, interrupted):
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         exec("")  # makes `python -m` forget a Ctrl-C that came in another `exec` of text: it would end by that signal
+
+
+def interrupted(number: int, frame: "FrameType | None") -> None:
+    """What Ctrl-C does in both programs: what it does in Python, but in the hook of errors that nobody can catch.
+
+    Python would print an error that is raised there, with its traceback. That hook is left first.
+    """
+    at = frame
+    while at:
+        if at.f_code in HOOKS:
+            HOOKS[at.f_code]()
+            return
+        at = at.f_back
+    raise KeyboardInterrupt
+
+
+HOOKS: "dict[CodeType, Callable[[], object]]" = {}
+"""The code of that hook, and what raises Ctrl-C once it is left."""
 
 
 def _unless_interrupted(kind: "type[BaseException]", error: BaseException, trace: "TracebackType | None") -> None:
@@ -118,7 +139,8 @@ def in_its_place(error: "BaseException | None" = None) -> str:
     # Windows has compiled modules beside the folder of the others; setuptools has a `distutils` of its own.
     known = (sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__))  # noqa: PTH120 - pathlib may be the one
     for name, file in (*_imported(), *_failed(error)):
-        if not file.startswith(known) and "site-packages" not in file and "dist-packages" not in file:
+        python = file.startswith(known) or os.path.realpath(file).startswith(known)  # it may be on the path by a link
+        if not python and "site-packages" not in file and "dist-packages" not in file:
             other = f"the package `{name}`" if name in _WANTED else f"Python's module `{name}`"
             return f"`{file}` was imported in the place of {other}: rename it, or see PYTHONPATH"
     return ""
@@ -127,9 +149,10 @@ def in_its_place(error: "BaseException | None" = None) -> str:
 def _imported() -> "Iterator[tuple[str, str]]":
     for name in (*sys.stdlib_module_names, *_WANTED):
         module = sys.modules.get(name)
-        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-        if file:
-            yield name, file
+        folders = getattr(module, "__path__", ())
+        file = getattr(module, "__file__", None) or (hasattr(folders, "__iter__") and next(iter(folders), None))
+        if file:  # which the module may have set itself, to a `Path`
+            yield name, str(file)
 
 
 def _failed(error: "BaseException | None") -> "Iterator[tuple[str, str]]":

@@ -21,7 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from lsu_onto.endings import ending
-from lsu_onto.start import damaged, in_its_place
+from lsu_onto.start import HOOKS, damaged, in_its_place
 
 _format_warning, _format_exc = warnings.formatwarning, getattr(traceback, "format_exc", None)
 _format = logging.Handler.format
@@ -44,11 +44,7 @@ def tell_without_traceback(program: str) -> None:
         return
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        try:
-            told = _tell(unraisable.exc_value, program, goes_on=True)
-        except KeyboardInterrupt as second:  # a moment after the first, of which this tells
-            told = _tell(second, program, goes_on=True)
-        if not told:
+        if not _tell(unraisable.exc_value, program, goes_on=True):
             anywhere(unraisable)
 
     def hook_in_threads(args: threading.ExceptHookArgs) -> None:
@@ -66,6 +62,7 @@ def tell_without_traceback(program: str) -> None:
         if not ours or not (isinstance(error, KeyboardInterrupt) or _tell(error, program, goes_on=True)):
             _print_exception(*args, **({"file": file} if file else {}), **options)
 
+    HOOKS[hook.__code__] = _interrupt_soon  # a second Ctrl-C, a moment after the one that it tells of
     sys.unraisablehook, threading.excepthook, sys.excepthook = hook, hook_in_threads, hook_at_the_end
     traceback.print_exception, traceback.format_exc = print_exception, _of_text
 
@@ -80,7 +77,7 @@ def _tell(error: BaseException | None, program: str, goes_on: bool) -> bool:
         with contextlib.suppress(RuntimeError, ValueError):  # while Python ends, no thread starts; in a thread
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # what raised it lets a second end the process
                 signal.signal(signal.SIGINT, _again)
-            _thread.start_new_thread(_interrupt, ())  # that of `threading` is waited for, and that is interrupted
+            _interrupt_soon()
         return True
     if "_ARRAY_API not found" in str(error):  # compiled code's, after numpy's own words, which do not say whose
         sys.stderr.write(f"warning: `{_being_imported()}` was compiled for another version of numpy: upgrade it\n")
@@ -147,6 +144,10 @@ def said_of(error: BaseException, program: str, goes_on: bool = False) -> str | 
             or f"it cannot be told well ({type(other).__name__}: {other}): install the toolkit again"
         )
         return f"error: {type(error).__name__}: {error}\n  help: {advice}"
+
+
+def _interrupt_soon() -> None:
+    _thread.start_new_thread(_interrupt, ())  # the start of one of `threading` is waited for, and can be interrupted
 
 
 def _interrupt() -> None:

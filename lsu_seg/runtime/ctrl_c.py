@@ -17,6 +17,8 @@ from multiprocessing.synchronize import SemLock
 from types import FrameType
 from typing import Any, TypeVar
 
+from lsu_onto.start import interrupted
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,8 @@ def second_ends_at_once() -> Iterator[None]:
     where it waits for another rank. The second ends that, too.
     """
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+    ours = before in (signal.default_int_handler, interrupted)
+    if not ours or threading.current_thread() is not threading.main_thread():
         yield
         return
 

@@ -127,7 +127,7 @@ def test_a_package_whose_file_is_damaged(damage: str, tmp_path: Path) -> None:
     assert "a package that it needs, is damaged, or may not be read: install it again" in done.stderr
 
 
-def test_what_a_package_puts_in_its_place_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_package_puts_in_its_place_is_no_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """setuptools has a `distutils` of its own."""
     module = ModuleType("this")
     module.__file__ = "/x/lib/python3.12/site-packages/y/this.py"
@@ -137,6 +137,14 @@ def test_what_a_package_puts_in_its_place_is_no_mistake(monkeypatch: pytest.Monk
     assert in_its_place() == ""
     module.__file__ = "/x/this.py"
     assert "`/x/this.py` was imported in the place of Python's module `this`" in in_its_place()
+    for odd in (Path("/x/this.py"), 5, b"/x"):  # as the user's own file may set it
+        module.__file__ = odd  # type: ignore[assignment]
+        assert f"`{odd}` was imported in the place of" in in_its_place()
+    (tmp_path / "lib").symlink_to(Path(os.__file__).parent)
+    module.__file__ = str(tmp_path / "lib/this.py")
+    assert in_its_place() == "", "Python's own, by a link"
+    module.__file__, module.__path__ = None, 5  # type: ignore[assignment]
+    assert in_its_place() == ""
     module.__file__, module.__path__ = None, ["/x/pandas"]  # of an empty folder
     monkeypatch.delitem(sys.modules, "this")
     monkeypatch.setitem(sys.modules, "pandas", module)

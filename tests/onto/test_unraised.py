@@ -197,3 +197,18 @@ def test_what_a_library_logs_has_no_traceback(tmp_path: Path) -> None:
 def test_a_warning_shows_no_line_of_code(tmp_path: Path) -> None:
     code = f"import warnings; warnings.warn_explicit('odd', UserWarning, {json.__file__!r}, 1)"
     assert ended("lsu_seg", code, tmp_path).stderr == f"{json.__file__}:1: UserWarning: odd\n"
+
+
+def test_a_second_ctrl_c_at_the_very_start_of_the_hook(tmp_path: Path) -> None:
+    """Before any of its own code could catch it."""
+    code = """hook = sys.unraisablehook
+    def at_its_start(frame, event, _):
+        if event == "call" and frame.f_code is hook.__code__:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+    def fall():
+        sys.setprofile(at_its_start)
+        signal.raise_signal(signal.SIGINT)
+    Falls(fall); time.sleep(9)"""
+    done = ended("lsu_onto", code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
