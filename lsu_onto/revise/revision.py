@@ -174,8 +174,10 @@ def _wordings(o: Ontology, wanted: Mapping[int, Allowed]) -> dict[int, Wording]:
     after = before | {d: w.holds for d, w in wordings.items()}
     for d, row in rows.items():
         claimed = {c for c, op in after[d].items() if op in "=>"}
-        gained = (after[e].keys() - before[e].keys() for e in new if e != d)
-        weak = frozenset(claimed.intersection(frozenset().union(*gained)))
+        shared = frozenset().union(*(after[e].keys() - before[e].keys() for e in new if e != d))
+        if own := claimed & (after[d].keys() - before[d].keys()):  # of a group from which it was taken out
+            shared |= own.intersection(frozenset().union(*(after[e] for e in rows if e != d)))
+        weak = frozenset(claimed & shared)
         if weak:
             wordings[d] = reworded(row, new.get(d, allowed(row, o.source)), o.source, weak)
     return wordings

@@ -96,3 +96,16 @@ def _row(i: int, text: str) -> str:
 
 def _lines(texts: list[str]) -> list[str]:
     return [_row(i, t) for i, t in enumerate(texts)]
+
+
+def test_a_class_that_comes_back_into_a_group_is_claimed_by_nobody_who_shares_it(tmp_path: Path) -> None:
+    file = tmp_path / "drawn.tax"
+    file.write_text(
+        "\n".join([*HEAD, "dataset drawn v1 -> world v1", *_lines(["-> void", "> @a ! s2", "= s2"])]) + "\n"
+    )
+    before = lsu_onto.load(file)
+    names = np.array([*NAMES, "void"])
+    wanted = [*names[before.allowed[1]].tolist(), "s2"]
+    revision = lsu_onto.rewrite(file, rows={"d1": wanted}, notes={})
+    assert set(names[revision.constraint.allowed[1]]) == set(wanted)
+    assert names[revision.constraint.allowed[2]].tolist() == ["s2"]
