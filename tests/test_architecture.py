@@ -207,13 +207,8 @@ def test_lsu_seg_imports_only_the_public_api() -> None:
     private: set[tuple[str, str, str]] = set()
     for file in SEG:
         used = {(name, what) for name, what in imports(file) if inside(name, "lsu_onto")}
-        if room(module(file)) in (
-            "cli",
-            "commands",
-            "spawned",
-            "runtime",
-            "__main__",
-        ):  # both programs are made of the same parts
+        # Both programs are made of the same parts.
+        if room(module(file)) in ("cli", "commands", "spawned", "runtime", "__main__"):
             used = {(name, what) for name, what in used if name not in PROGRAM}
         private |= {(module(file), name, what) for name, what in used if name != "lsu_onto" or what not in public}
     assert private == set()

@@ -33,9 +33,7 @@ def way(library: Library, names: Sequence[str]) -> list[Step]:
     steps = [Step(library.ontology(names[0], _exactly(library, first)))]
     for name in rest:
         steps += _next(library, steps[-1].end, name)
-    for step, start in zip(steps, [*(step.start for step in steps[1:]), last], strict=True):
-        need_same(step.end, start)
-    return steps
+    return _joined(steps, last)
 
 
 def way_between(library: Library, source: str, names: Sequence[str]) -> list[Step]:
@@ -51,6 +49,11 @@ def way_between(library: Library, source: str, names: Sequence[str]) -> list[Ste
         return steps
     for name in [*map(spaced, names[:-1]), f"{last.name} {last.version}"]:
         steps += _next(library, steps[-1].end, name)
+    return _joined(steps, last)
+
+
+def _joined(steps: list[Step], last: Source) -> list[Step]:
+    """The steps, of which each begins where the one before ends, and the last ends at the source that is meant."""
     for step, start in zip(steps, [*(step.start for step in steps[1:]), last], strict=True):
         need_same(step.end, start)
     return steps

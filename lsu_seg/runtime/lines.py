@@ -70,9 +70,12 @@ class LineFile:
             os.write(self._file, b"\n")
 
     def append(self, line: bytes) -> None:
-        """Append a line, without its end, with a single write: the lines of threads and processes do not mix."""
+        """Append a line, without its end, with a single write: the lines of threads and processes do not mix.
+
+        Where only a part was written, the next write says why: the disk is full, or the file larger than is allowed.
+        """
         left = line + b"\n"
-        while left:  # again where a part was written: that says whether the disk is full, or the file too large
+        while left:
             left = left[os.write(self._file, left) :]
 
     def close(self) -> None:
